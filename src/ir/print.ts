@@ -1,0 +1,110 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { type Dim, dimKey, symbolBounds } from "../tensor/dim.ts";
+import type { Graph, Node, Value } from "./graph.ts";
+import type { AttrValue } from "./ops/op.ts";
+import { formatType, type TensorType } from "./type.ts";
+import { numberText, type WeightRef } from "./weights.ts";
+
+/** Elements of a constant that the text shows; the others are named. */
+const shownElements = 16;
+
+export interface PrintOptions {
+  /**
+   * Leaves out where nodes come from, which weights they hold and whether two small constants happen to be
+   * equal: what remains is the structure.
+   */
+  readonly structure?: boolean;
+}
+
+/**
+ * A graph as text, one line a value:
+ *
+ *     symbol S 1..512
+ *     %0 = input "tokens" : i64[1, S]
+ *     %1 = const f32[1] {0.5}
+ *     %2 = const @"model.safetensors[8+1024]" : f32[4, 64]
+ *     %3 = dims [1, S, 4] : i64[3]
+ *     %4 = nn.linear(x: %9, weight: %2) : f32[1, S, 4]  # onnx:/lm_head
+ *     output "logits" %4
+ */
+export function printGraph(graph: Graph, options: PrintOptions = {}): string {
+  const names = new Map<Value, string>();
+  const symbols = new Map<string, { min: number; max: number }>();
+  const lines: string[] = [];
+  let named = 0;
+  const noteType = (type: TensorType) => {
+    for (const dim of type.shape) symbolBounds(dim, symbols);
+  };
+  const leaf = (value: Value): string => {
+    const { def, type } = value;
+    if (def.kind === "const")
+      return options.structure ? `const : ${formatType(type)}` : constantText(def.data);
+    if (def.kind === "dims") return `dims ${listText(value.contents ?? [])} : ${formatType(type)}`;
+    if (def.kind === "node") throw new Error("a node is not a leaf");
+    const contents = value.contents ? ` = ${listText(value.contents)}` : "";
+    return `${def.kind} ${JSON.stringify(def.name)}${contents} : ${formatType(type)}`;
+  };
+  const define = (value: Value) => {
+    if (names.has(value)) return;
+    noteType(value.type);
+    if (options.structure && value.def.kind === "const" && value.def.data.inline) {
+      names.set(value, formatType(value.type));
+      return;
+    }
+    names.set(value, `%${named++}`);
+    for (const dim of value.contents ?? []) symbolBounds(dim, symbols);
+    lines.push(`${names.get(value)} = ${leaf(value)}`);
+  };
+  for (const value of [...graph.inputs, ...graph.states]) define(value);
+  for (const node of graph.nodes) {
+    for (const operand of node.operands) if (operand.node === undefined) define(operand);
+    for (const result of node.results) {
+      names.set(result, `%${named++}`);
+      noteType(result.type);
+    }
+    lines.push(nodeText(node, names, options));
+  }
+  for (const { name, value } of graph.outputs) {
+    if (value.node === undefined) define(value);
+    lines.push(`output ${JSON.stringify(name)} ${names.get(value)}`);
+  }
+  const header = [...symbols]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { min, max }]) => `symbol ${name} ${min}..${max}`);
+  return `${[...header, ...lines].join("\n")}\n`;
+}
+
+/** SHA-256 of the text without provenance: equal for graphs that compute the same thing the same way. */
+export const hashGraph = (graph: Graph): string =>
+  bytesToHex(sha256(utf8ToBytes(printGraph(graph).replace(/ {2}# .*$/gm, ""))));
+
+const listText = (dims: readonly Dim[]): string => `[${dims.map(dimKey).join(", ")}]`;
+
+function constantText(data: WeightRef): string {
+  const type = formatType({ dtype: data.dtype, shape: data.shape });
+  if (data.inline && data.inline.data.length <= shownElements)
+    return `const ${type} {${Array.from(data.inline.data, numberText).join(", ")}}`;
+  return `const @${JSON.stringify(data.id)} : ${type}`;
+}
+
+function nodeText(node: Node, names: ReadonlyMap<Value, string>, options: PrintOptions): string {
+  const args = Object.entries(node.args).flatMap(([name, arg]) => {
+    if (arg === undefined) return [];
+    const text = Array.isArray(arg)
+      ? `[${arg.map((v: Value) => names.get(v)).join(", ")}]`
+      : names.get(arg as Value);
+    return [`${name}: ${text}`];
+  });
+  const attrs = Object.keys(node.attrs).length === 0 ? "" : ` ${attrsText(node.attrs)}`;
+  const place =
+    options.structure || node.loc.source === "" ? "" : `  # ${[node.loc.source, ...node.loc.by].join(" < ")}`;
+  const results = node.results.map((result) => names.get(result)).join(", ");
+  return `${results} = ${node.op}(${args.join(", ")})${attrs} : ${node.results.map((r) => formatType(r.type)).join(", ")}${place}`;
+}
+
+/** JSON in which ±infinity and NaN are strings that `parseAttrs` reads back. */
+const attrsText = (attrs: Readonly<Record<string, AttrValue>>): string =>
+  JSON.stringify(attrs, (_, value) =>
+    typeof value === "number" && !Number.isFinite(value) ? `@number ${value}` : value,
+  );

@@ -1,0 +1,175 @@
+import type { DType } from "../tensor/dtype.ts";
+import type { ByteRange } from "../tensor/source.ts";
+import {
+  allocate,
+  byteLength,
+  decodeElements,
+  elementCount,
+  roundToDType,
+  type Tensor,
+  tensor,
+} from "../tensor/tensor.ts";
+
+/**
+ * A constant that is somewhere else: a range of a file and what is to be done to it, done when it is read.
+ * Holding one costs nothing; nothing read through it is kept.
+ */
+export interface WeightRef {
+  /** Equal ids mean equal contents. Where the bytes are and what happens to them, as text. */
+  readonly id: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** The elements themselves, for constants of up to `inlineLimit` elements. */
+  readonly inline?: Tensor;
+  /** Reading some rows costs as much as reading all (a transpose, say): read it in one piece. */
+  readonly whole?: boolean;
+  /** Rows `from` (inclusive) to `to` (exclusive) of the first dimension; a scalar has one row. */
+  rows(from: number, to: number): Promise<Tensor>;
+}
+
+/** Constants of at most this many elements are read at import and held in the graph. */
+export const inlineLimit = 1024;
+
+export const rowCount = (ref: { readonly shape: readonly number[] }): number => ref.shape[0] ?? 1;
+export const rowSize = (ref: { readonly shape: readonly number[] }): number =>
+  elementCount(ref.shape.slice(1));
+export const readWeight = (ref: WeightRef): Promise<Tensor> => ref.rows(0, rowCount(ref));
+
+export function inlineWeight(value: Tensor, id?: string): WeightRef {
+  return {
+    id: id ?? `${value.dtype}${JSON.stringify(value.shape)}=${Array.from(value.data, numberText).join(",")}`,
+    dtype: value.dtype,
+    shape: value.shape,
+    inline: value,
+    rows: async (from, to) => sliceRows(value, from, to),
+  };
+}
+
+/** A tensor's elements as they lie in a file, little-endian. Small ones are read at once. */
+export async function fileWeight(
+  bytes: ByteRange,
+  dtype: DType,
+  shape: readonly number[],
+): Promise<WeightRef> {
+  const perRow = elementCount(shape.slice(1));
+  const count = elementCount(shape);
+  const isByteAligned = byteLength(dtype, perRow) * (shape[0] ?? 1) === byteLength(dtype, count);
+  const rows = async (from: number, to: number): Promise<Tensor> => {
+    const start = isByteAligned ? byteLength(dtype, from * perRow) : 0;
+    const end = isByteAligned ? byteLength(dtype, to * perRow) : byteLength(dtype, count);
+    const raw = await bytes.read(start, end);
+    if (!isByteAligned) return sliceRows({ dtype, shape, data: decodeElements(dtype, raw, count) }, from, to);
+    return {
+      dtype,
+      shape: rowsShape(shape, from, to),
+      data: decodeElements(dtype, raw, (to - from) * perRow),
+    };
+  };
+  if (count <= inlineLimit) return inlineWeight(await rows(0, shape[0] ?? 1));
+  return { id: bytes.id, dtype, shape, rows };
+}
+
+/** A constant computed from others, all at once, each time it is read. */
+export function computedWeight(
+  id: string,
+  dtype: DType,
+  shape: readonly number[],
+  compute: () => Promise<Tensor>,
+): WeightRef {
+  return { id, dtype, shape, whole: true, rows: async (from, to) => sliceRows(await compute(), from, to) };
+}
+
+/** Applies a function to each row chunk: for transforms that keep rows apart. Shapes agree in the first dimension. */
+export function mapRows(
+  ref: WeightRef,
+  step: string,
+  result: { readonly dtype: DType; readonly shape: readonly number[] },
+  map: (chunk: Tensor, from: number) => Tensor | Promise<Tensor>,
+): WeightRef {
+  return {
+    id: `${ref.id} | ${step}`,
+    dtype: result.dtype,
+    shape: result.shape,
+    ...(ref.whole === undefined ? {} : { whole: ref.whole }),
+    rows: async (from, to) => map(await ref.rows(from, to), from),
+  };
+}
+
+/** The same elements under another shape. */
+export function reshapeWeight(ref: WeightRef, shape: readonly number[]): WeightRef {
+  if (ref.inline) return inlineWeight({ ...ref.inline, shape });
+  const keepsRows = rowCount(ref) === (shape[0] ?? 1);
+  const id = `${ref.id} | reshape ${JSON.stringify(shape)}`;
+  if (keepsRows)
+    return mapRows(ref, `reshape ${JSON.stringify(shape)}`, { dtype: ref.dtype, shape }, (chunk) => ({
+      ...chunk,
+      shape: [...(shape.length === 0 ? [] : [chunk.shape[0] ?? 1]), ...shape.slice(1)],
+    }));
+  return computedWeight(id, ref.dtype, shape, async () => ({ ...(await readWeight(ref)), shape }));
+}
+
+/** The same numbers in another type, rounded to it where it is narrower. */
+export function castWeight(ref: WeightRef, dtype: DType): WeightRef {
+  if (ref.dtype === dtype) return ref;
+  const cast = (chunk: Tensor): Tensor => {
+    const data = allocate(dtype, chunk.data.length);
+    data.set(chunk.data);
+    roundToDType(dtype, data);
+    return { dtype, shape: chunk.shape, data };
+  };
+  if (ref.inline) return inlineWeight(cast(ref.inline));
+  return mapRows(ref, `cast ${dtype}`, { dtype, shape: ref.shape }, cast);
+}
+
+/** What a transposed weight was before, so that transposing twice costs nothing. */
+const untransposed = new WeakMap<WeightRef, WeightRef>();
+
+/** Every element times a number, rounded to the weight's dtype. */
+export function scaleWeight(ref: WeightRef, factor: number): WeightRef {
+  if (factor === 1) return ref;
+  const scale = (chunk: Tensor): Tensor => {
+    const data = allocate(ref.dtype, chunk.data.length);
+    for (let i = 0; i < data.length; i++) data[i] = chunk.data[i]! * factor;
+    roundToDType(ref.dtype, data);
+    return { dtype: ref.dtype, shape: chunk.shape, data };
+  };
+  if (ref.inline) return inlineWeight(scale(ref.inline));
+  return mapRows(ref, `times ${numberText(factor)}`, { dtype: ref.dtype, shape: ref.shape }, scale);
+}
+
+/** Matrix transpose. */
+export function transposeWeight(ref: WeightRef): WeightRef {
+  const before = untransposed.get(ref);
+  if (before) return before;
+  const [rows = 1, columns = 1] = ref.shape;
+  const result = computedWeight(`${ref.id} | transpose`, ref.dtype, [columns, rows], async () => {
+    const { data } = await readWeight(ref);
+    const out = allocate(ref.dtype, data.length);
+    for (let r = 0; r < rows; r++)
+      for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c]!;
+    return { dtype: ref.dtype, shape: [columns, rows], data: out };
+  });
+  untransposed.set(result, ref);
+  return result;
+}
+
+/** Yields a weight in chunks of whole rows, of about `elements` elements where it can be read in parts. */
+export async function* streamRows(ref: WeightRef, elements = 1 << 22): AsyncGenerator<Tensor> {
+  const rows = rowCount(ref);
+  const step = ref.whole ? rows : Math.max(1, Math.floor(elements / Math.max(1, rowSize(ref))));
+  for (let from = 0; from < rows; from += step) yield await ref.rows(from, Math.min(rows, from + step));
+}
+
+export function sliceRows(value: Tensor, from: number, to: number): Tensor {
+  const rows = value.shape[0] ?? 1;
+  if (from === 0 && to === rows) return value;
+  const size = value.data.length / rows;
+  const data = value.data.subarray(from * size, to * size);
+  return tensor(value.dtype, rowsShape(value.shape, from, to), data);
+}
+
+const rowsShape = (shape: readonly number[], from: number, to: number): readonly number[] =>
+  shape.length === 0 ? shape : [to - from, ...shape.slice(1)];
+
+/** A number as text that reads back as the same number, with the IEEE values that JSON lacks. */
+export const numberText = (value: number): string => (Object.is(value, -0) ? "-0" : String(value));

@@ -1,0 +1,193 @@
+import { type DType, integerRange } from "./dtype.ts";
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./float16.ts";
+
+/**
+ * How a tensor's elements are held in memory: one JavaScript number each.
+ *
+ * - `f16` and `bf16` are held as f32 numbers that the type can represent;
+ * - `i64` and `u64` are held as f64, exact up to 2^53: a language model's 64-bit integers are token ids,
+ *   positions and sizes, and BigInt arithmetic would make every one of them slow;
+ * - 2- and 4-bit integers take a byte each; `tq2_0`/`tq1_0` are opaque bytes (see `packing/`).
+ */
+export type TensorData =
+  | Float64Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Uint8Array<ArrayBuffer>;
+
+/** A dense, row-major tensor with a concrete shape. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+interface Storage {
+  new (length: number): TensorData;
+  new (buffer: ArrayBuffer, byteOffset?: number, length?: number): TensorData;
+  readonly BYTES_PER_ELEMENT: number;
+}
+
+const storage: { readonly [D in DType]: Storage } = {
+  f64: Float64Array,
+  f32: Float32Array,
+  f16: Float32Array,
+  bf16: Float32Array,
+  i64: Float64Array,
+  i32: Int32Array,
+  i16: Int16Array,
+  i8: Int8Array,
+  i4: Int8Array,
+  i2: Int8Array,
+  u64: Float64Array,
+  u32: Uint32Array,
+  u16: Uint16Array,
+  u8: Uint8Array,
+  u4: Uint8Array,
+  u2: Uint8Array,
+  bool: Uint8Array,
+  tq2_0: Uint8Array,
+  tq1_0: Uint8Array,
+};
+
+export const elementCount = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
+
+/** Zero-filled memory for `length` elements of `dtype`. */
+export const allocate = (dtype: DType, length: number): TensorData => new storage[dtype](length);
+
+export function tensor(
+  dtype: DType,
+  shape: readonly number[],
+  data?: TensorData | readonly number[],
+): Tensor {
+  if (data === undefined) return { dtype, shape, data: allocate(dtype, elementCount(shape)) };
+  if (!Array.isArray(data)) return { dtype, shape, data: data as TensorData };
+  const memory = allocate(dtype, data.length);
+  memory.set(data as number[]);
+  return { dtype, shape, data: memory };
+}
+
+export const scalarTensor = (dtype: DType, value: number): Tensor => tensor(dtype, [], [value]);
+
+/** Rounds every element in place to what `dtype` can represent; only the 16-bit floats need it. */
+export function roundToDType(dtype: DType, data: TensorData): void {
+  if (dtype === "f16")
+    for (let i = 0; i < data.length; i++) data[i] = float16ToFloat32(float32ToFloat16(data[i]!));
+  if (dtype === "bf16")
+    for (let i = 0; i < data.length; i++) data[i] = bfloat16ToFloat32(float32ToBfloat16(data[i]!));
+}
+
+/** Bytes of `count` elements as files hold them: little-endian, 2- and 4-bit elements packed from the low bit up. */
+export function byteLength(dtype: DType, count: number): number {
+  if (dtype === "i2" || dtype === "u2") return Math.ceil(count / 4);
+  if (dtype === "i4" || dtype === "u4") return Math.ceil(count / 2);
+  if (dtype === "f16" || dtype === "bf16") return count * 2;
+  return count * storage[dtype].BYTES_PER_ELEMENT;
+}
+
+/** Decodes `count` little-endian elements from a file's bytes. Copies only where the layout differs. */
+export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): TensorData {
+  const need = byteLength(dtype, count);
+  if (bytes.byteLength < need) throw new RangeError(`${need} bytes expected, ${bytes.byteLength} found`);
+  const out = allocate(dtype, count);
+  switch (dtype) {
+    case "f16":
+    case "bf16": {
+      const words = new Uint16Array(aligned(bytes, need, 2), 0, count);
+      const widen = dtype === "f16" ? float16ToFloat32 : bfloat16ToFloat32;
+      for (let i = 0; i < count; i++) out[i] = widen(words[i]!);
+      return out;
+    }
+    case "i64": {
+      const words = new BigInt64Array(aligned(bytes, need, 8), 0, count);
+      for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
+      return out;
+    }
+    case "u64": {
+      const words = new BigUint64Array(aligned(bytes, need, 8), 0, count);
+      for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
+      return out;
+    }
+    case "i2":
+    case "u2":
+    case "i4":
+    case "u4": {
+      const bits = dtype === "i2" || dtype === "u2" ? 2 : 4;
+      const perByte = 8 / bits;
+      const signBit = dtype === "i2" || dtype === "i4" ? 1 << (bits - 1) : 0;
+      for (let i = 0; i < count; i++) {
+        const code = (bytes[Math.floor(i / perByte)]! >> (bits * (i % perByte))) & ((1 << bits) - 1);
+        out[i] = (code ^ signBit) - signBit;
+      }
+      return out;
+    }
+    default: {
+      const memory = new Uint8Array(out.buffer);
+      memory.set(bytes.subarray(0, need));
+      return out;
+    }
+  }
+}
+
+/** The bytes of a tensor's elements as files hold them. Shares memory with `data` where the layout is the same. */
+export function encodeElements(dtype: DType, data: TensorData): Uint8Array<ArrayBuffer> {
+  const count = data.length;
+  switch (dtype) {
+    case "f16":
+    case "bf16": {
+      const words = new Uint16Array(count);
+      const narrow = dtype === "f16" ? float32ToFloat16 : float32ToBfloat16;
+      for (let i = 0; i < count; i++) words[i] = narrow(data[i]!);
+      return new Uint8Array(words.buffer);
+    }
+    case "i64": {
+      const words = new BigInt64Array(count);
+      for (let i = 0; i < count; i++) words[i] = BigInt(clampToInt64(data[i]!));
+      return new Uint8Array(words.buffer);
+    }
+    case "u64": {
+      const words = new BigUint64Array(count);
+      for (let i = 0; i < count; i++) words[i] = BigInt(data[i]!);
+      return new Uint8Array(words.buffer);
+    }
+    case "i2":
+    case "u2":
+    case "i4":
+    case "u4": {
+      const bits = dtype === "i2" || dtype === "u2" ? 2 : 4;
+      const perByte = 8 / bits;
+      const out = new Uint8Array(byteLength(dtype, count));
+      for (let i = 0; i < count; i++) {
+        out[Math.floor(i / perByte)]! |= (data[i]! & ((1 << bits) - 1)) << (bits * (i % perByte));
+      }
+      return out;
+    }
+    default:
+      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+}
+
+/** 2^63 - 1 is not an f64: the value meant by "as far as it goes" comes back as the largest one that is. */
+const clampToInt64 = (value: number): number => Math.min(Math.max(value, -(2 ** 63)), 2 ** 63 - 1024);
+
+/** Truncates a number and wraps it as two's complement does; NaN and the infinities become 0. */
+export function toInteger(dtype: DType, value: number): number {
+  const truncated = Math.trunc(value);
+  const range = integerRange(dtype);
+  if (!Number.isFinite(truncated)) return 0;
+  if (range === undefined) return truncated;
+  const [low, high] = range;
+  if (truncated >= low && truncated <= high) return truncated;
+  const size = high - low + 1;
+  return truncated - Math.floor((truncated - low) / size) * size;
+}
+
+function aligned(bytes: Uint8Array, length: number, alignment: number): ArrayBuffer {
+  if (bytes.byteOffset % alignment === 0 && bytes.byteOffset === 0 && bytes.buffer instanceof ArrayBuffer)
+    return bytes.buffer;
+  return new Uint8Array(bytes.subarray(0, length)).buffer; // A Buffer's `slice` would not copy.
+}
