@@ -1,0 +1,81 @@
+import type { Diagnostic } from "../errors.ts";
+import type { Graph, Value } from "../ir/graph.ts";
+import type { WeightRef } from "../ir/weights.ts";
+import { packedRowBytes } from "../packing/index.ts";
+import type { Phase } from "../passes/pass.ts";
+import type { RuleReport } from "../passes/rule.ts";
+import { bitsPerElement, type DType, isTernaryBlock } from "../tensor/dtype.ts";
+import { elementCount } from "../tensor/tensor.ts";
+
+/** What a compilation did; plain data that JSON can hold. */
+export interface CompileReport {
+  readonly phases: readonly PhaseReport[];
+  /** Op name → count in the graph after the stateful phase. */
+  readonly ops: Readonly<Record<string, number>>;
+  readonly sizes: Sizes | undefined;
+  /** What each fusion rule matched, and where it nearly did. */
+  readonly rules: Readonly<Record<string, RuleReport>>;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly warnings: readonly Diagnostic[];
+}
+
+export interface PhaseReport {
+  readonly phase: Phase;
+  readonly milliseconds: number;
+  readonly nodes: number;
+  /** SHA-256 of the graph's text without provenance. */
+  readonly hash: string;
+}
+
+/** Bytes in the program by kind of weight. */
+export interface Sizes {
+  readonly ternary: number;
+  readonly embedding: number;
+  readonly norm: number;
+  readonly other: number;
+  readonly total: number;
+  /** Bits that a ternary weight really takes, its scale and padding included; 0 when there is none. */
+  readonly bitsPerTernaryWeight: number;
+}
+
+export function countOps(graph: Graph): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { op } of graph.nodes) counts[op] = (counts[op] ?? 0) + 1;
+  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export const weightBytes = ({ dtype, shape }: Pick<WeightRef, "dtype" | "shape">): number =>
+  isTernaryBlock(dtype)
+    ? shape[0]! * packedRowBytes(dtype as "tq2_0" | "tq1_0", shape[1]!)
+    : (elementCount(shape) * bitsPerElement(dtype as DType)) / 8;
+
+/** Which kind a constant counts as, by the ops that take it. */
+function kindOf(value: Value): "ternary" | "embedding" | "norm" | "other" {
+  const users = [...value.users];
+  if (users.some((node) => node.op === "bitnet.linear" && node.args.x !== value && node.args.bias !== value))
+    return "ternary";
+  if (users.some((node) => node.op === "nn.embedding")) return "embedding";
+  return users.some((node) => node.op === "nn.rms_norm" || node.op === "nn.layer_norm") ? "norm" : "other";
+}
+
+export function measureSizes(graph: Graph): Sizes {
+  const sizes = { ternary: 0, embedding: 0, norm: 0, other: 0 };
+  const seen = new Set<Value>();
+  let ternaryWeights = 0;
+  for (const node of graph.nodes) {
+    for (const operand of node.operands) {
+      if (operand.def.kind !== "const" || seen.has(operand)) continue;
+      seen.add(operand);
+      const kind = kindOf(operand);
+      sizes[kind] += weightBytes(operand.def.data);
+      if (kind === "ternary" && node.args.weight === operand)
+        ternaryWeights += elementCount(operand.def.data.shape);
+    }
+  }
+  const total = sizes.ternary + sizes.embedding + sizes.norm + sizes.other;
+  return {
+    ...sizes,
+    total,
+    bitsPerTernaryWeight: ternaryWeights === 0 ? 0 : (sizes.ternary * 8) / ternaryWeights,
+  };
+}

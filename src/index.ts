@@ -1,0 +1,37 @@
+/** The compiler as a library; `bitnetc/node` adds files, `bitnetc/runtime` runs programs. */
+export { type CompileResult, compile } from "./compiler/compile.ts";
+export { emit } from "./compiler/emit.ts";
+export { type Explanation, explain } from "./compiler/explain.ts";
+export { type Lowered, load, lower } from "./compiler/lower.ts";
+export type { CompileReport, PhaseReport, Sizes } from "./compiler/report.ts";
+export { BitnetcError, type Diagnostic, formatDiagnostic } from "./errors.ts";
+export type { Input } from "./frontend/index.ts";
+export type { ImportedModel, ModelInfo } from "./frontend/model.ts";
+export type { ImportContext, Importer, OnnxNode } from "./frontend/onnx/importer.ts";
+export { type Builder, Graph, type Loc, type Node, type Value } from "./ir/graph.ts";
+export type { OpName, Ops } from "./ir/ops/index.ts";
+export {
+  type ArgInfo,
+  type Args,
+  InferenceError,
+  type Kernel,
+  type OpDef,
+  type OpSignature,
+} from "./ir/ops/op.ts";
+export { parseGraph } from "./ir/parse.ts";
+export { hashGraph, printGraph } from "./ir/print.ts";
+export { formatType, type TensorType } from "./ir/type.ts";
+export { verifyGraph } from "./ir/verify.ts";
+export type { WeightRef } from "./ir/weights.ts";
+export type { Options, OptionsInput } from "./options.ts";
+export { definePass, type Pass, type PassContext, type Phase, phases } from "./passes/pass.ts";
+export { pipeline } from "./passes/pipeline.ts";
+export { type Match, type Miss, type Rule, rewritePass, rule } from "./passes/rule.ts";
+export { definePlugin, type PassPlace, type Plugin, type PluginBuild } from "./plugin.ts";
+export { describeProgram } from "./serialize/describe-program.ts";
+export { readProgram } from "./serialize/program-reader.ts";
+export { memorySink, type Sink } from "./serialize/sink.ts";
+export { type Dim, symbol } from "./tensor/dim.ts";
+export type { DType } from "./tensor/dtype.ts";
+export { blobSource, bytesSource, type FileSet, memoryFiles, type Source } from "./tensor/source.ts";
+export { type Tensor, tensor } from "./tensor/tensor.ts";

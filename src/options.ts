@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { BitnetcError, diagnostics } from "./errors.ts";
+import type { Plugin } from "./plugin.ts";
+import type { Tensor } from "./tensor/tensor.ts";
+
+/** Options of a compilation, as a user gives them; every one has a default. */
+export const optionsSchema = z.strictObject({
+  /** Who runs the program's delegate. */
+  backend: z.enum(["webgpu"]).default("webgpu"),
+  /** Storage of ternary weights. */
+  weights: z.enum(["tq2_0", "tq1_0"]).default("tq2_0"),
+  /** What `bitnet.linear` does to its input; left out, what the model itself does. */
+  activations: z.enum(["int8-per-token", "float"]).optional(),
+  /** Storage of the embedding and the head; `auto` is the smallest float type that holds every value exactly. */
+  embedding: z.enum(["auto", "f16", "bf16", "f32"]).default("auto"),
+  /** Positions that the program has room for; left out, what the model was made for. */
+  maxSeqLen: z.int().positive().optional(),
+  /** Logits of the last position only, or of all. */
+  logits: z.enum(["last", "all"]).default("last"),
+});
+
+export type Options = Readonly<z.output<typeof optionsSchema>>;
+
+export type OptionsInput = z.input<typeof optionsSchema> & {
+  readonly plugins?: readonly Plugin[] | undefined;
+  /** Values of ONNX inputs that are to be constants of the program, by name. */
+  readonly constants?: Readonly<Record<string, Tensor>> | undefined;
+};
+
+/** @throws BitnetcError naming every option that is not right */
+export function parseOptions(input: z.input<typeof optionsSchema>): Options {
+  const result = optionsSchema.safeParse(input);
+  if (result.success) return result.data;
+  throw new BitnetcError(
+    result.error.issues.map((issue) => diagnostics.option(issue.path.join("."), issue.message)),
+  );
+}

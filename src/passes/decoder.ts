@@ -1,0 +1,93 @@
+import { type Graph, isOp, type Node, type Value } from "../ir/graph.ts";
+import { type Dim, isSymbolic, sameDim } from "../tensor/dim.ts";
+import { isFloat, isInteger } from "../tensor/dtype.ts";
+
+/** A past/present pair: an input that is concatenated with something new and returned. */
+export interface Cache {
+  readonly past: Value;
+  readonly outputName: string;
+  /** The concatenation that is returned. */
+  readonly present: Value;
+  /** What is appended along `axis`. */
+  readonly appended: Value;
+  readonly axis: number;
+}
+
+/** What the inputs and outputs of a language model mean, told from structure: exporters name them as they like. */
+export interface Decoder {
+  /** Integer [batch, sequence]: indexes the table with the vocabulary's rows. */
+  readonly tokens: Value;
+  /** Name of the float [batch, sequence, vocabulary] output. */
+  readonly logits: string;
+  readonly caches: readonly Cache[];
+  /** Masks, positions and the like. */
+  readonly otherInputs: readonly Value[];
+}
+
+/** Finds the parts of a language model; undefined for any other graph. */
+export function findDecoder(graph: Graph): Decoder | undefined {
+  const caches = graph.outputs
+    .map(({ name, value }) => cacheOf(name, value))
+    .filter((cache) => cache !== undefined);
+  const cached = new Set(caches.map(({ past }) => past));
+  const returned = new Set(caches.map(({ outputName }) => outputName));
+  const logits = graph.outputs.find(
+    ({ name, value }) => !returned.has(name) && value.type.shape.length === 3 && isFloat(value.type.dtype),
+  );
+  if (logits === undefined) return undefined;
+  const vocabulary = logits.value.type.shape[2]!;
+  const candidates = graph.inputs
+    .filter((input) => isInteger(input.type.dtype) && input.type.shape.length === 2)
+    .flatMap((input) => tablesIndexedBy(input).map((table) => ({ input, rows: table.type.shape[0]! })));
+  const best =
+    candidates.find(({ rows }) => sameDim(rows, vocabulary)) ??
+    candidates.sort((a, b) => Number(b.rows) - Number(a.rows))[0];
+  if (best === undefined) return undefined;
+  return {
+    tokens: best.input,
+    logits: logits.name,
+    caches,
+    otherInputs: graph.inputs.filter((input) => input !== best.input && !cached.has(input)),
+  };
+}
+
+function cacheOf(outputName: string, present: Value): Cache | undefined {
+  const { node } = present;
+  if (node === undefined || !isOp(present, "concat")) return undefined;
+  const [past, appended, ...more] = node.args.inputs as unknown as readonly Value[];
+  if (past?.def.kind !== "input" || appended === undefined || more.length > 0) return undefined;
+  if (!isFloat(past.type.dtype) || past.type.shape.length !== 4) return undefined;
+  const axis = node.attrs.axis as number;
+  return { past, outputName, present, appended, axis: axis < 0 ? axis + 4 : axis };
+}
+
+/** Constant tables that an integer input indexes, directly or through casts and reshapes. */
+function tablesIndexedBy(input: Value): readonly Value[] {
+  const tables: Value[] = [];
+  const follow = (value: Value, depth: number) => {
+    for (const user of value.users) {
+      const table = indexedTable(user, value);
+      if (table) tables.push(table);
+      else if (depth < 6 && passesIndicesOn(user)) follow(user.results[0]!, depth + 1);
+    }
+  };
+  follow(input, 0);
+  return tables;
+}
+
+function indexedTable(user: Node, indices: Value): Value | undefined {
+  if (user.op !== "gather" && user.op !== "nn.embedding") return undefined;
+  const table = user.operands[0]!;
+  const isTable = table.def.kind === "const" && table.type.shape.length === 2 && isFloat(table.type.dtype);
+  return isTable && user.operands[1] === indices ? table : undefined;
+}
+
+const passesIndicesOn = (node: Node): boolean =>
+  ["cast", "reshape", "expand", "maximum", "minimum", "where"].includes(node.op);
+
+/** The symbol of a size that is one symbol and nothing else. */
+export function plainSymbol(dim: Dim): string | undefined {
+  if (!isSymbolic(dim) || dim.constant !== 0 || dim.terms.length !== 1) return undefined;
+  const [{ coefficient, atoms }] = dim.terms as readonly [(typeof dim.terms)[number]];
+  return coefficient === 1 && atoms.length === 1 && atoms[0]!.kind === "symbol" ? atoms[0]!.key : undefined;
+}

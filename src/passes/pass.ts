@@ -1,0 +1,33 @@
+import type { Diagnostic } from "../errors.ts";
+import type { ModelInfo } from "../frontend/model.ts";
+import type { Graph } from "../ir/graph.ts";
+import type { Options } from "../options.ts";
+import type { RuleReport } from "./rule.ts";
+
+/** The phases that passes belong to, in order. `import` is what the frontend made. */
+export const phases = ["import", "canonical", "fused", "stateful", "packed"] as const;
+export type Phase = (typeof phases)[number];
+
+/** One step of the compiler. The graph is valid before and after; the driver proves it. */
+export interface Pass {
+  /** kebab-case, unique in the pipeline's vocabulary; plugins refer to it. */
+  readonly name: string;
+  readonly doc: string;
+  run(graph: Graph, context: PassContext): void | Promise<void>;
+}
+
+/** What a pass works with beside the graph. */
+export interface PassContext {
+  readonly options: Options;
+  readonly info: ModelInfo;
+  /** Collects a message; nothing is thrown for the user's model until the phase is over. */
+  report(diagnostic: Diagnostic): void;
+  /** Counts into the report. */
+  metric(name: string, value: number): void;
+  /** What a rule did, for `explain`. */
+  readonly rules: Map<string, RuleReport>;
+  /** Rules that plugins add to the named pass. */
+  rulesFor(pass: string): readonly import("./rule.ts").Rule[];
+}
+
+export const definePass = (pass: Pass): Pass => pass;

@@ -1,0 +1,172 @@
+import type { Builder, Graph, Value } from "../ir/graph.ts";
+import { InferenceError } from "../ir/ops/op.ts";
+import { definePass, type Pass, type PassContext } from "./pass.ts";
+import {
+  type Attempt,
+  type Bindings,
+  type Hole,
+  matchPattern,
+  type PatternBuilder,
+  patternBuilder,
+  patternSize,
+  scalarOf,
+} from "./pattern.ts";
+
+/** Why a rule that found its pattern did not apply. */
+export interface Miss {
+  readonly miss: string;
+  readonly at?: Value | undefined;
+}
+
+/** The values that a pattern's holes stand for, by name. */
+export type Match<C extends string> = Readonly<Record<C | "root", Value>> & {
+  /** The element of a one-element constant. */
+  scalar(value: Value): number | undefined;
+  /** Declines, with a sentence that `explain` shows. */
+  no(why: string, at?: Value): Miss;
+};
+
+/** A rewrite: where `pattern` is found and `check` agrees, the root is replaced by what `rewrite` builds. */
+export interface Rule {
+  readonly name: string;
+  readonly doc: string;
+  readonly root: Hole;
+  readonly holes: Readonly<Record<string, Hole>>;
+  readonly size: number;
+  /** Near misses are shown by `explain`; clean-up rules keep quiet. */
+  readonly isFusion: boolean;
+  apply(
+    match: Bindings,
+    graph: Graph,
+    context: PassContext,
+  ): Promise<Value | Miss | undefined> | Value | Miss | undefined;
+}
+
+type Checked = Miss | undefined | undefined;
+
+export function rule<C extends string>(definition: {
+  readonly name: string;
+  readonly doc: string;
+  readonly quiet?: boolean;
+  pattern(p: PatternBuilder): Readonly<Record<C | "root", Hole>>;
+  check?(match: Match<C>, context: PassContext): Checked | Promise<Checked>;
+  /** May decline too, where building is the only way to know. */
+  rewrite(b: Builder, match: Match<C>, context: PassContext): Value | Miss | undefined;
+}): Rule {
+  const holes = definition.pattern(patternBuilder);
+  return {
+    name: definition.name,
+    doc: definition.doc,
+    root: holes.root,
+    holes,
+    size: patternSize(holes.root),
+    isFusion: definition.quiet !== true,
+    async apply(bindings, graph, context) {
+      const match = { scalar: scalarOf, no: (miss: string, at?: Value): Miss => ({ miss, at }) } as Record<
+        string,
+        unknown
+      >;
+      for (const [name, hole] of Object.entries<Hole>(holes)) match[name] = bindings.get(hole);
+      const refusal = await definition.check?.(match as Match<C>, context);
+      if (refusal) return refusal;
+      return definition.rewrite(graph.edit(definition.name), match as Match<C>, context);
+    },
+  };
+}
+
+/** What a rule did in one compilation. */
+export interface RuleReport {
+  matched: number;
+  readonly misses: { readonly why: string; readonly at: string }[];
+}
+
+/** A pass that applies rules until none applies any more. */
+export function rewritePass(name: string, doc: string, rules: readonly Rule[]): Pass {
+  return definePass({
+    name,
+    doc,
+    run: (graph, context) => applyRules(graph, [...rules, ...context.rulesFor(name)], context),
+  });
+}
+
+/** Near misses kept for one rule; a model with more of them has one cause. */
+const missLimit = 64;
+
+export async function applyRules(graph: Graph, rules: readonly Rule[], context: PassContext): Promise<void> {
+  const byOp = new Map<string, Rule[]>();
+  for (const candidate of rules)
+    for (const op of rootOps(candidate.root)) byOp.set(op, [...(byOp.get(op) ?? []), candidate]);
+  const misses = new Map<Value, Map<Rule, { why: string; at: string }>>();
+
+  for (let changed = true; changed; ) {
+    changed = false;
+    graph.edit("sweep").sweep();
+    misses.clear();
+    for (const node of graph.nodes) {
+      const root = node.results[0]!;
+      for (const candidate of byOp.get(node.op) ?? []) {
+        const isLive =
+          node.results.some((r) => r.users.size > 0) ||
+          graph.outputs.some((o) => node.results.includes(o.value)) ||
+          node.def.mutates !== undefined;
+        if (!isLive) break;
+        const attempt: Attempt = { matched: 0, reason: "", at: undefined };
+        const found = matchPattern(candidate.root, root, attempt);
+        const outcome = found
+          ? await applyOne(candidate, found, graph, context)
+          : nearMiss(candidate, attempt);
+        if (outcome === undefined) continue;
+        if ("miss" in outcome) {
+          if (candidate.isFusion) remember(misses, root, candidate, outcome);
+          continue;
+        }
+        graph.edit(candidate.name).replace(root, outcome);
+        reportOf(context, candidate.name).matched++;
+        changed = true;
+        break;
+      }
+    }
+  }
+  graph.edit("sweep").sweep();
+  for (const byRule of misses.values())
+    for (const [{ name }, miss] of byRule) {
+      const report = reportOf(context, name);
+      if (report.misses.length < missLimit) report.misses.push(miss);
+    }
+}
+
+async function applyOne(candidate: Rule, found: Bindings, graph: Graph, context: PassContext) {
+  try {
+    return await candidate.apply(found, graph, context);
+  } catch (error) {
+    if (error instanceof InferenceError) return { miss: error.message };
+    throw error;
+  }
+}
+
+/** A pattern that matched for the most part and then did not is worth a sentence. */
+function nearMiss(candidate: Rule, attempt: Attempt): Miss | undefined {
+  if (!candidate.isFusion || attempt.matched < 3 || attempt.matched * 2 < candidate.size) return undefined;
+  return { miss: attempt.reason, at: attempt.at };
+}
+
+function remember(
+  misses: Map<Value, Map<Rule, { why: string; at: string }>>,
+  root: Value,
+  by: Rule,
+  miss: Miss,
+): void {
+  const place = miss.at?.node?.loc.source || root.node?.loc.source || "";
+  const ofRoot = misses.get(root) ?? new Map();
+  ofRoot.set(by, { why: miss.miss, at: place });
+  misses.set(root, ofRoot);
+}
+
+const rootOps = (hole: Hole): readonly string[] =>
+  hole.kind === "op" ? [hole.op] : hole.kind === "either" ? hole.of.flatMap(rootOps) : [];
+
+export function reportOf(context: PassContext, name: string): RuleReport {
+  const found = context.rules.get(name) ?? { matched: 0, misses: [] };
+  context.rules.set(name, found);
+  return found;
+}
