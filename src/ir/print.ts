@@ -1,10 +1,11 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Dim, dimKey, symbolBounds } from "../tensor/dim.ts";
+import { elementCount } from "../tensor/tensor.ts";
 import type { Graph, Node, Value } from "./graph.ts";
 import type { AttrValue } from "./ops/op.ts";
 import { formatType, type TensorType } from "./type.ts";
-import { numberText, type WeightRef } from "./weights.ts";
+import { inlineLimit, numberText, type WeightRef } from "./weights.ts";
 
 /** Elements of a constant that the text shows; the others are named. */
 const shownElements = 16;
@@ -48,7 +49,7 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
   const define = (value: Value) => {
     if (names.has(value)) return;
     noteType(value.type);
-    if (options.structure && value.def.kind === "const" && value.def.data.inline) {
+    if (options.structure && isSmall(value)) {
       names.set(value, formatType(value.type));
       return;
     }
@@ -78,6 +79,9 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
 /** SHA-256 of the text without provenance: equal for graphs that compute the same thing the same way. */
 export const hashGraph = (graph: Graph): string =>
   bytesToHex(sha256(utf8ToBytes(printGraph(graph).replace(/ {2}# .*$/gm, ""))));
+
+const isSmall = ({ def }: Value): boolean =>
+  def.kind === "const" && elementCount(def.data.shape) <= inlineLimit;
 
 const listText = (dims: readonly Dim[]): string => `[${dims.map(dimKey).join(", ")}]`;
 

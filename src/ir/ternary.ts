@@ -2,6 +2,7 @@ import { BitnetcError, diagnostics } from "../errors.ts";
 import { packTernary, type TernaryDType } from "../packing/index.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { allocate, type Tensor, type TensorData, tensor } from "../tensor/tensor.ts";
+import { formatType } from "./type.ts";
 import {
   computedWeight,
   inlineLimit,
@@ -199,7 +200,7 @@ async function meanMagnitude(ref: WeightRef): Promise<number> {
     for (let i = 0; i < data.length; i++) sum += Math.abs(Math.fround(data[i]!));
     count += data.length;
   }
-  if (!Number.isFinite(sum)) throw new BitnetcError(diagnostics.weightNotFinite(ref.id));
+  if (!Number.isFinite(sum)) throw new BitnetcError(diagnostics.weightNotFinite(placeOf(ref)));
   return sum / count;
 }
 
@@ -251,7 +252,9 @@ export function hfPackedCodes(ref: WeightRef, rows: number): WeightRef {
         for (let i = 0; i < data.length; i++, at++) {
           const code = (data[i]! >> shift) & 3;
           if (code === 3)
-            throw new BitnetcError(diagnostics.weightPackedCode(ref.id, from + Math.floor(at / columns)));
+            throw new BitnetcError(
+              diagnostics.weightPackedCode(placeOf(ref), from + Math.floor(at / columns)),
+            );
           codes[at] = code - 1;
         }
       }
@@ -264,7 +267,7 @@ export function hfPackedCodes(ref: WeightRef, rows: number): WeightRef {
 const bytesOf = (ref: WeightRef): WeightRef =>
   mapRows(ref, "bytes", { dtype: "u8", shape: ref.shape }, ({ shape, data }) => {
     const wrong = data.find((value: number) => !Number.isInteger(value) || value < 0 || value > 255);
-    if (wrong !== undefined) throw new BitnetcError(diagnostics.weightPackedByte(ref.id, wrong));
+    if (wrong !== undefined) throw new BitnetcError(diagnostics.weightPackedByte(placeOf(ref), wrong));
     const bytes = allocate("u8", data.length);
     bytes.set(data);
     return { dtype: "u8", shape, data: bytes };
@@ -283,3 +286,6 @@ export function packedTernary(codes: WeightRef, dtype: TernaryDType): WeightRef 
     data: packTernary(dtype, data as Int8Array, shape[0] ?? 1, columns),
   }));
 }
+
+/** What errors call a weight: the id of one held in memory is its contents. */
+const placeOf = (ref: WeightRef): string => (ref.inline ? formatType(ref) : ref.id);

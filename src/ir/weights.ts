@@ -1,4 +1,4 @@
-import type { DType } from "../tensor/dtype.ts";
+import { bitsPerElement, type DType, isFloat } from "../tensor/dtype.ts";
 import type { ByteRange } from "../tensor/source.ts";
 import {
   allocate,
@@ -45,6 +45,12 @@ export function inlineWeight(value: Tensor, id?: string): WeightRef {
   };
 }
 
+/** A tensor that was computed ahead of time, whatever its size; small ones are held in the graph. */
+export function memoryWeight(value: Tensor, id: string): WeightRef {
+  if (value.data.length <= inlineLimit) return inlineWeight(value);
+  return { id, dtype: value.dtype, shape: value.shape, rows: async (from, to) => sliceRows(value, from, to) };
+}
+
 /** A tensor's elements as they lie in a file, little-endian. Small ones are read at once. */
 export async function fileWeight(
   bytes: ByteRange,
@@ -53,7 +59,7 @@ export async function fileWeight(
 ): Promise<WeightRef> {
   const perRow = elementCount(shape.slice(1));
   const count = elementCount(shape);
-  const isByteAligned = byteLength(dtype, perRow) * (shape[0] ?? 1) === byteLength(dtype, count);
+  const isByteAligned = (bitsPerElement(dtype) * perRow) % 8 === 0;
   const rows = async (from: number, to: number): Promise<Tensor> => {
     const start = isByteAligned ? byteLength(dtype, from * perRow) : 0;
     const end = isByteAligned ? byteLength(dtype, to * perRow) : byteLength(dtype, count);
@@ -95,22 +101,37 @@ export function mapRows(
   };
 }
 
-/** The same elements under another shape. */
+/** The same elements under another shape; rows are cut out of the rows that hold them. */
 export function reshapeWeight(ref: WeightRef, shape: readonly number[]): WeightRef {
+  if (elementCount(shape) !== elementCount(ref.shape))
+    throw new Error(`a weight of shape [${ref.shape}] has no shape [${shape}]`);
+  if (shape.length === ref.shape.length && shape.every((size, i) => size === ref.shape[i])) return ref;
   if (ref.inline) return inlineWeight({ ...ref.inline, shape });
-  const keepsRows = rowCount(ref) === (shape[0] ?? 1);
-  const id = `${ref.id} | reshape ${JSON.stringify(shape)}`;
-  if (keepsRows)
-    return mapRows(ref, `reshape ${JSON.stringify(shape)}`, { dtype: ref.dtype, shape }, (chunk) => ({
-      ...chunk,
-      shape: [...(shape.length === 0 ? [] : [chunk.shape[0] ?? 1]), ...shape.slice(1)],
-    }));
-  return computedWeight(id, ref.dtype, shape, async () => ({ ...(await readWeight(ref)), shape }));
+  const [sizeBefore, size] = [rowSize(ref), rowSize({ shape })];
+  const rows = async (from: number, to: number): Promise<Tensor> => {
+    const first = Math.floor((from * size) / sizeBefore);
+    const { data } = await ref.rows(first, Math.ceil((to * size) / sizeBefore));
+    const start = from * size - first * sizeBefore;
+    return {
+      dtype: ref.dtype,
+      shape: rowsShape(shape, from, to),
+      data: data.subarray(start, start + (to - from) * size),
+    };
+  };
+  const isWhole = ref.whole === true || sizeBefore > Math.max(size, chunkElements);
+  return {
+    id: `${ref.id} | reshape ${JSON.stringify(shape)}`,
+    dtype: ref.dtype,
+    shape,
+    ...(isWhole && { whole: true }),
+    rows,
+  };
 }
 
-/** The same numbers in another type, rounded to it where it is narrower. */
+/** The same numbers in a float type, rounded to it where it is narrower. */
 export function castWeight(ref: WeightRef, dtype: DType): WeightRef {
   if (ref.dtype === dtype) return ref;
+  if (!isFloat(dtype)) throw new Error(`${dtype} is no float type`);
   const cast = (chunk: Tensor): Tensor => {
     const data = allocate(dtype, chunk.data.length);
     data.set(chunk.data);
@@ -120,9 +141,6 @@ export function castWeight(ref: WeightRef, dtype: DType): WeightRef {
   if (ref.inline) return inlineWeight(cast(ref.inline));
   return mapRows(ref, `cast ${dtype}`, { dtype, shape: ref.shape }, cast);
 }
-
-/** What a transposed weight was before, so that transposing twice costs nothing. */
-const untransposed = new WeakMap<WeightRef, WeightRef>();
 
 /** Every element times a number, rounded to the weight's dtype. */
 export function scaleWeight(ref: WeightRef, factor: number): WeightRef {
@@ -137,24 +155,34 @@ export function scaleWeight(ref: WeightRef, factor: number): WeightRef {
   return mapRows(ref, `times ${numberText(factor)}`, { dtype: ref.dtype, shape: ref.shape }, scale);
 }
 
+/** What a transposed weight was before, so that transposing twice costs nothing. */
+const untransposed = new WeakMap<WeightRef, WeightRef>();
+
 /** Matrix transpose. */
 export function transposeWeight(ref: WeightRef): WeightRef {
+  if (ref.shape.length !== 2) throw new Error(`a weight of shape [${ref.shape}] is no matrix`);
   const before = untransposed.get(ref);
   if (before) return before;
-  const [rows = 1, columns = 1] = ref.shape;
-  const result = computedWeight(`${ref.id} | transpose`, ref.dtype, [columns, rows], async () => {
-    const { data } = await readWeight(ref);
-    const out = allocate(ref.dtype, data.length);
+  const [rows, columns] = ref.shape as readonly [number, number];
+  const shape = [columns, rows];
+  const transpose = ({ dtype, data }: Tensor): Tensor => {
+    const out = allocate(dtype, data.length);
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c]!;
-    return { dtype: ref.dtype, shape: [columns, rows], data: out };
-  });
+    return { dtype, shape, data: out };
+  };
+  const result = ref.inline
+    ? inlineWeight(transpose(ref.inline))
+    : computedWeight(`${ref.id} | transpose`, ref.dtype, shape, async () => transpose(await readWeight(ref)));
   untransposed.set(result, ref);
   return result;
 }
 
+/** Elements that are read at a time. */
+const chunkElements = 1 << 22;
+
 /** Yields a weight in chunks of whole rows, of about `elements` elements where it can be read in parts. */
-export async function* streamRows(ref: WeightRef, elements = 1 << 22): AsyncGenerator<Tensor> {
+export async function* streamRows(ref: WeightRef, elements = chunkElements): AsyncGenerator<Tensor> {
   const rows = rowCount(ref);
   const step = ref.whole ? rows : Math.max(1, Math.floor(elements / Math.max(1, rowSize(ref))));
   for (let from = 0; from < rows; from += step) yield await ref.rows(from, Math.min(rows, from + step));

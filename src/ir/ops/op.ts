@@ -33,7 +33,10 @@ export interface ArgInfo {
   readonly contents?: readonly Dim[] | undefined;
 }
 
-export type Kernel<S extends OpSignature> = (args: Args<S["args"], Tensor>, attrs: S["attrs"]) => readonly Tensor[];
+export type Kernel<S extends OpSignature> = (
+  args: Args<S["args"], Tensor>,
+  attrs: S["attrs"],
+) => readonly Tensor[];
 
 /** Everything there is to know about an op. */
 export interface OpDef<S extends OpSignature = OpSignature> {
@@ -52,7 +55,11 @@ export interface OpDef<S extends OpSignature = OpSignature> {
   /** What is wrong with the arguments beyond what `infer` rejects, as a sentence. */
   verify?(args: Args<S["args"], ArgInfo>, attrs: S["attrs"]): string | undefined;
   /** Applied to a constant: the same elements as a lazy view of it, where that beats computing the result. */
-  view?(weight: WeightRef, attrs: S["attrs"], result: { readonly dtype: DType; readonly shape: readonly number[] }): WeightRef | undefined;
+  view?(
+    weight: WeightRef,
+    attrs: S["attrs"],
+    result: { readonly dtype: DType; readonly shape: readonly number[] },
+  ): WeightRef | undefined;
   /** The reference kernel; see `runtime/cpu/kernels`. */
   readonly kernel: Kernel<S>;
 }
@@ -60,7 +67,9 @@ export interface OpDef<S extends OpSignature = OpSignature> {
 export type OpTable<T extends { [K in keyof T]: OpSignature }> = { readonly [K in keyof T]: OpDef<T[K]> };
 
 /** The kernels of a family of ops: one for each, or it does not compile. */
-export type KernelTable<T extends { [K in keyof T]: OpSignature }> = { readonly [K in keyof T]: Kernel<T[K]> };
+export type KernelTable<T extends { [K in keyof T]: OpSignature }> = {
+  readonly [K in keyof T]: Kernel<T[K]>;
+};
 
 /** The arguments do not fit the op. The message is a sentence without the op's name. */
 export class InferenceError extends Error {}

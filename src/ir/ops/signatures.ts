@@ -3,14 +3,55 @@ import type { NoAttrs, OpSignature } from "./op.ts";
 
 /** Element by element over one tensor; the result has its shape. */
 export type UnaryOp =
-  | "neg" | "abs" | "sign" | "exp" | "log" | "sqrt" | "rsqrt" | "reciprocal" | "floor" | "ceil" | "round"
-  | "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "sinh" | "cosh" | "tanh" | "asinh" | "acosh" | "atanh"
-  | "erf" | "sigmoid" | "relu" | "not" | "bitwise_not" | "is_nan"; // prettier-ignore
+  | "neg"
+  | "abs"
+  | "sign"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "reciprocal"
+  | "floor"
+  | "ceil"
+  | "round"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "asin"
+  | "acos"
+  | "atan"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "asinh"
+  | "acosh"
+  | "atanh"
+  | "erf"
+  | "sigmoid"
+  | "relu"
+  | "not"
+  | "bitwise_not"
+  | "is_nan"; // prettier-ignore
 
 /** Element by element over two tensors of one dtype, broadcast as NumPy does. */
 export type ArithmeticOp =
-  | "add" | "sub" | "mul" | "div" | "mod" | "fmod" | "pow" | "maximum" | "minimum" | "and" | "or" | "xor"
-  | "bitwise_and" | "bitwise_or" | "bitwise_xor" | "shift_left" | "shift_right"; // prettier-ignore
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "mod"
+  | "fmod"
+  | "pow"
+  | "maximum"
+  | "minimum"
+  | "and"
+  | "or"
+  | "xor"
+  | "bitwise_and"
+  | "bitwise_or"
+  | "bitwise_xor"
+  | "shift_left"
+  | "shift_right"; // prettier-ignore
 export type ComparisonOp = "equal" | "less" | "less_equal" | "greater" | "greater_equal";
 
 export type ElementwiseOps = { readonly [N in UnaryOp]: OpSignature<"x", NoAttrs> } & {
@@ -33,7 +74,10 @@ export type ReductionOps = { readonly [N in ReduceOp]: OpSignature<"x", ReduceAt
     { readonly axis: number; readonly keepdims: boolean; readonly last: boolean }
   >;
 } & {
-  readonly cumsum: OpSignature<"x", { readonly axis: number; readonly exclusive: boolean; readonly reverse: boolean }>;
+  readonly cumsum: OpSignature<
+    "x",
+    { readonly axis: number; readonly exclusive: boolean; readonly reverse: boolean }
+  >;
   /** Results: values, indices (i64). `k` is a one-element i64 tensor whose contents are known. */
   readonly topk: OpSignature<"x" | "k", { readonly axis: number; readonly largest: boolean }>;
 };

@@ -1,0 +1,228 @@
+import { type Dim, substituteDim } from "../tensor/dim.ts";
+import type { Graph } from "./graph.ts";
+import type { ArgsOf, AttrsOf, OpName } from "./ops/index.ts";
+import type { Args, AttrValue, OpDef } from "./ops/op.ts";
+import { InferenceError, UnknownElementsError } from "./ops/op.ts";
+import { formatType, sameType, type TensorType } from "./type.ts";
+import { type ArgRecord, type Loc, Node, type Value } from "./value.ts";
+import type { WeightRef } from "./weights.ts";
+
+/** Edits one graph. Calling it adds a node and returns its (first) result. */
+export interface Builder {
+  <N extends OpName>(op: N, args: Args<ArgsOf<N>, Value>, ...attrs: AttrsParameter<N>): Value;
+  /** Adds a node and returns all of its results. */
+  all<N extends OpName>(op: N, args: Args<ArgsOf<N>, Value>, ...attrs: AttrsParameter<N>): readonly Value[];
+  /** Adds a node of an op known only by name, as a reader of a file does. */
+  untyped(op: string, args: ArgRecord, attrs: Readonly<Record<string, AttrValue>>): readonly Value[];
+  /** The builder with another place in the model, for frontends. */
+  at(source: string): Builder;
+  input(name: string, type: TensorType, contents?: readonly Dim[]): Value;
+  state(name: string, type: TensorType): Value;
+  output(name: string, value: Value): void;
+  constant(data: WeightRef): Value;
+  /** An i64 tensor of sizes: a vector, or a scalar for a single size. */
+  dims(sizes: readonly Dim[] | Dim): Value;
+  /**
+   * Puts `by` wherever `old` is used, outputs included. The types must agree in dtype and rank, unless the
+   * caller is changing the types of the graph and calls `reinfer` in the end.
+   */
+  replace(old: Value, by: Value, options?: { readonly retype?: boolean }): void;
+  /** Changes attributes in place, for a pass that changes the graph's types and calls `reinfer` in the end. */
+  retype(change: (node: Node) => Readonly<Record<string, AttrValue>> | undefined): void;
+  /** Takes away an input that nothing uses. */
+  removeInput(input: Value): void;
+  removeOutput(name: string): void;
+  /** Forgets nodes that were built and then not used. */
+  sweep(): void;
+  /** Gives symbols of the graph's sizes a meaning, everywhere. */
+  substitute(meaning: ReadonlyMap<string, Dim>): void;
+  /** Runs shape inference over the graph again, with new types for some inputs and states. */
+  reinfer(types?: ReadonlyMap<Value, TensorType>): void;
+}
+
+type AttrsParameter<N extends OpName> = keyof AttrsOf<N> extends never ? [AttrsOf<N>?] : [AttrsOf<N>];
+
+/** Contents are kept for tensors of at most this many elements: shapes, not data. */
+const contentsLimit = 1024;
+
+export function makeBuilder(graph: Graph, by: string, source?: string): Builder {
+  const { mutable } = graph;
+  const untyped: Builder["untyped"] = (op, args, attrs) => {
+    const def = graph.ops.get(op);
+    if (def === undefined) throw new Error(`unknown op ${op}`);
+    const ordered: ArgRecord = {};
+    for (const spec of def.args) {
+      const name = spec.replace(/[?*]$/, "");
+      if (args[name] !== undefined) ordered[name] = args[name];
+      else if (!spec.endsWith("?")) throw new Error(`${op} lacks its argument ${name}`);
+    }
+    const { types, contents } = infer(op, def, ordered, attrs);
+    const sorted = Object.fromEntries(Object.entries(attrs).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const node = new Node(op, def, ordered, sorted, {
+      source: source ?? "",
+      by: source === undefined ? [by] : [],
+    });
+    node.setResults(
+      types.map((type, index) =>
+        graph.newValue(type, { kind: "node", node, index }, index === 0 ? contents : undefined),
+      ),
+    );
+    for (const operand of node.operands) operand.mutableUsers().add(node);
+    if (def.mutates !== undefined) mutable.effects.add(node);
+    graph.changed();
+    return node.results;
+  };
+
+  const replace: Builder["replace"] = (old, next, options) => {
+    if (old === next) return;
+    const isSameKind = old.type.shape.length === next.type.shape.length && old.type.dtype === next.type.dtype;
+    if (!isSameKind && options?.retype !== true)
+      throw new Error(`${by}: ${formatType(old.type)} cannot be replaced by ${formatType(next.type)}`);
+    for (const user of [...old.users]) {
+      user.replaceOperand(old, next);
+      next.mutableUsers().add(user);
+    }
+    old.mutableUsers().clear();
+    for (const output of mutable.outputs) if (output.value === old) output.value = next;
+    if (old.node) inheritPlace(next, old.node.loc, by);
+    graph.changed();
+    removeIfUnused(old, graph);
+  };
+
+  const builder = ((op: string, args: ArgRecord, attrs?: Readonly<Record<string, AttrValue>>) =>
+    untyped(op, args, attrs ?? {})[0]!) as unknown as Builder;
+  return Object.assign(builder, {
+    all: ((op: string, args: ArgRecord, attrs?: Readonly<Record<string, AttrValue>>) =>
+      untyped(op, args, attrs ?? {})) as unknown as Builder["all"],
+    untyped,
+    at: (place: string) => makeBuilder(graph, by, place),
+    input(name: string, type: TensorType, contents?: readonly Dim[]) {
+      const value = graph.newValue(type, { kind: "input", name }, contents);
+      mutable.inputs.push(value);
+      return value;
+    },
+    state(name: string, type: TensorType) {
+      const value = graph.newValue(type, { kind: "state", name });
+      mutable.states.push(value);
+      return value;
+    },
+    output(name: string, value: Value) {
+      mutable.outputs.push({ name, value });
+      graph.changed();
+    },
+    constant(data: WeightRef) {
+      const isShapeLike =
+        /^(i64|i32|bool)$/.test(data.dtype) && (data.inline?.data.length ?? Infinity) <= contentsLimit;
+      const contents = isShapeLike ? Array.from(data.inline!.data) : undefined;
+      return graph.newValue({ dtype: data.dtype, shape: data.shape }, { kind: "const", data }, contents);
+    },
+    dims(sizes: readonly Dim[] | Dim) {
+      const list = Array.isArray(sizes) ? (sizes as readonly Dim[]) : undefined;
+      return graph.newValue(
+        { dtype: "i64", shape: list ? [list.length] : [] },
+        { kind: "dims" },
+        list ?? [sizes as Dim],
+      );
+    },
+    replace,
+    retype(change: (node: Node) => Readonly<Record<string, AttrValue>> | undefined) {
+      for (const node of graph.nodes) {
+        const attrs = change(node);
+        if (attrs) (node as { attrs: Node["attrs"] }).attrs = attrs;
+      }
+    },
+    removeInput(input: Value) {
+      const at = mutable.inputs.indexOf(input);
+      if (at < 0 || input.users.size > 0) throw new Error("only an unused input can be removed");
+      mutable.inputs.splice(at, 1);
+    },
+    removeOutput(name: string) {
+      const at = mutable.outputs.findIndex((output) => output.name === name);
+      if (at < 0) throw new Error(`no output ${name}`);
+      const [removed] = mutable.outputs.splice(at, 1);
+      graph.changed();
+      removeIfUnused(removed!.value, graph);
+    },
+    sweep() {
+      const live = new Set(graph.nodes);
+      const values = new Set(graph.nodes.flatMap((node) => [...node.operands, ...node.results]));
+      for (const value of values)
+        for (const user of value.users) if (!live.has(user)) value.mutableUsers().delete(user);
+    },
+    substitute(meaning: ReadonlyMap<string, Dim>) {
+      const replaceIn = (dims: readonly Dim[]) => dims.map((dim) => substituteDim(dim, meaning));
+      const leaves = graph.nodes.flatMap((node) =>
+        node.operands.filter((operand) => operand.node === undefined),
+      );
+      for (const leaf of new Set([...mutable.inputs, ...mutable.states, ...leaves])) {
+        const { dtype, shape } = leaf.type;
+        leaf.refine({ dtype, shape: replaceIn(shape) }, leaf.contents && replaceIn(leaf.contents));
+      }
+      this.reinfer();
+    },
+    reinfer(types?: ReadonlyMap<Value, TensorType>) {
+      for (const [leaf, type] of types ?? []) leaf.refine(type, leaf.contents);
+      for (const node of graph.nodes) {
+        const { types, contents } = infer(node.op, node.def, node.args as ArgRecord, node.attrs);
+        node.results.forEach((result, i) => {
+          result.refine(types[i]!, i === 0 ? contents : undefined);
+        });
+      }
+    },
+  });
+}
+
+function infer(op: string, def: OpDef, args: ArgRecord, attrs: Readonly<Record<string, AttrValue>>) {
+  try {
+    const typed = args as Args<string, Value>;
+    const types = def.infer(typed, attrs);
+    const wrong = def.verify?.(typed, attrs);
+    if (wrong !== undefined) throw new InferenceError(wrong);
+    const size =
+      types[0]?.shape.reduce<number>((n, dim) => (typeof dim === "number" ? n * dim : Infinity), 1) ?? 0;
+    const contents = size <= contentsLimit ? def.contents?.(typed, attrs) : undefined;
+    return { types, contents: contents?.length === size ? contents : undefined };
+  } catch (error) {
+    if (!(error instanceof InferenceError)) throw error;
+    const given = Object.entries(args).map(
+      ([name, arg]) =>
+        `${name}: ${[arg ?? []]
+          .flat()
+          .map((v) => formatType((v as Value).type))
+          .join(", ")}`,
+    );
+    const message = `${op}(${given.join("; ")}): ${error.message}`;
+    throw error instanceof UnknownElementsError
+      ? new UnknownElementsError(message, error.argument)
+      : new InferenceError(message);
+  }
+}
+
+/** New nodes of a rewrite, which know no place of their own, stand where the old node stood. */
+function inheritPlace(value: Value, from: Loc, by: string): void {
+  const stack = [value.node];
+  while (stack.length > 0) {
+    const node = stack.pop();
+    if (node === undefined || node.loc.source !== "" || from.source === "") continue;
+    (node as { loc: Loc }).loc = { source: from.source, by: [...from.by, by] };
+    stack.push(...node.operands.map((operand) => operand.node));
+  }
+}
+
+/** Takes nodes that nothing uses any more off their arguments' users. */
+function removeIfUnused(value: Value, graph: Graph): void {
+  const stack = [value.node];
+  while (stack.length > 0) {
+    const node = stack.pop();
+    if (node === undefined || graph.mutable.effects.has(node)) continue;
+    const isUsed = node.results.some((r) => r.users.size > 0 || graph.outputs.some((o) => o.value === r));
+    if (isUsed) continue;
+    for (const operand of new Set(node.operands)) {
+      operand.mutableUsers().delete(node);
+      stack.push(operand.node);
+    }
+  }
+}
+
+/** Whether two values have provably the same type. */
+export const sameValueType = (a: Value, b: Value): boolean => sameType(a.type, b.type);
