@@ -56,7 +56,10 @@ export const diagnostics = {
       "Give a .onnx file, a folder with config.json and *.safetensors, or a .safetensors file beside its config.json.",
     ),
   packedTooShort: (dtype: string, need: number, have: number) =>
-    error("packing-truncated", `Packed ${dtype} weights end too early: ${need} bytes are needed, ${have} are there.`),
+    error(
+      "packing-truncated",
+      `Packed ${dtype} weights end too early: ${need} bytes are needed, ${have} are there.`,
+    ),
   packedCode: (dtype: string, byte: number, row: number, block: number) =>
     error(
       "packing-code",
@@ -64,7 +67,11 @@ export const diagnostics = {
       `row ${row}, block ${block}`,
     ),
   packedScale: (dtype: string, scale: number, row: number, block: number) =>
-    error("packing-scale", `A ${dtype} block has the scale ${scale} where 1 is expected.`, `row ${row}, block ${block}`),
+    error(
+      "packing-scale",
+      `A ${dtype} block has the scale ${scale} where 1 is expected.`,
+      `row ${row}, block ${block}`,
+    ),
   packedScaleInexact: (scale: number) =>
     error(
       "packing-scale-inexact",
@@ -73,9 +80,14 @@ export const diagnostics = {
       "Keep block scales at 1 and the weight scale beside them, in f32.",
     ),
   fileNotText: (path: string) => error("file-not-text", "This is not UTF-8 text.", path),
-  jsonSyntax: (path: string, detail: string) => error("json-syntax", `This is not valid JSON: ${detail}.`, path),
+  jsonSyntax: (path: string, detail: string) =>
+    error("json-syntax", `This is not valid JSON: ${detail}.`, path),
   jsonField: (path: string, field: string, detail: string) =>
-    error("json-field", `${field === "" ? "The file" : `The field ${field}`} is not as it should be: ${detail}.`, path),
+    error(
+      "json-field",
+      `${field === "" ? "The file" : `The field ${field}`} is not as it should be: ${detail}.`,
+      path,
+    ),
   chatTemplateChosen: (name: string) =>
     warning(
       "chat-template-chosen",
@@ -85,7 +97,12 @@ export const diagnostics = {
   fileRead: (path: string, why: string) => error("file-read", `The file cannot be read: ${why}.`, path),
   fileWrite: (path: string, why: string) => error("file-write", `The file cannot be written: ${why}.`, path),
   fileOutside: (path: string, folder: string) =>
-    error("file-outside", `The path ${path} leads out of ${folder}.`, path, "A model's files lie in its own folder."),
+    error(
+      "file-outside",
+      `The path ${path} leads out of ${folder}.`,
+      path,
+      "A model's files lie in its own folder.",
+    ),
   tokenizer: (file: string, why: string) => error("tokenizer", `The tokenizer cannot be read: ${why}.`, file),
   noTokenizer: () =>
     error(
@@ -112,9 +129,17 @@ export const diagnostics = {
       undefined,
       "Run it with tensors as inputs.",
     ),
+  kernelMissing: (op: string, at: string) =>
+    error("kernel-missing", `There is no CPU kernel for ${op}.`, at, "Open the program with the plugin that has the op."),
+  runFailed: (op: string, why: string, at: string) => error("run-failed", `${op}: ${why}`, at),
   programInput: (name: string, problem: string) => error("program-input", `Input ${name} ${problem}.`, name),
   promptEmpty: () =>
-    error("prompt-empty", "The prompt has no tokens.", undefined, "Give at least one token to continue from."),
+    error(
+      "prompt-empty",
+      "The prompt has no tokens.",
+      undefined,
+      "Give at least one token to continue from.",
+    ),
   promptTooLong: (have: number, capacity: number) =>
     error(
       "prompt-too-long",
@@ -125,7 +150,10 @@ export const diagnostics = {
   tokenId: (ids: readonly number[], vocabSize: number) =>
     error("token-id", `The vocabulary has ids 0 to ${vocabSize - 1}, not ${ids.slice(0, 5).join(", ")}.`),
   callSize: (have: number, min: number, max: number) =>
-    error("call-size", `The program takes ${min === max ? min : `${min} to ${max}`} tokens in a call, not ${have}.`),
+    error(
+      "call-size",
+      `The program takes ${min === max ? min : `${min} to ${max}`} tokens in a call, not ${have}.`,
+    ),
   cacheGap: (start: number, length: number) =>
     error("cache-gap", `start_pos is ${start}, but the cache holds only ${length} positions.`, "start_pos"),
   logitsNotFinite: () =>
@@ -141,7 +169,8 @@ export const diagnostics = {
     ),
   npy: (path: string, why: string) => error("npy", `This is not a .npy file that can be read: ${why}.`, path),
   usage: (message: string, hint?: string) => error("usage", message, undefined, hint),
-  configFile: (path: string, problem: string) => error("config-file", `The configuration file ${problem}.`, path),
+  configFile: (path: string, problem: string) =>
+    error("config-file", `The configuration file ${problem}.`, path),
   pluginFile: (path: string, problem: string) => error("plugin-file", `The plugin ${problem}.`, path),
   weightNotFinite: (weight: string) =>
     error("weight-not-finite", "The weight has values that are infinite or not a number.", weight),
@@ -168,7 +197,12 @@ export const diagnostics = {
       "Give a .pte file.",
     ),
   programCorrupt: (path: string, why: string) =>
-    error("program-corrupt", `The program is corrupt: ${why}.`, path, "Compile, copy or download the file again."),
+    error(
+      "program-corrupt",
+      `The program is corrupt: ${why}.`,
+      path,
+      "Compile, copy or download the file again.",
+    ),
   programVersion: (path: string, have: number, known: number) =>
     error(
       "program-version",
@@ -193,8 +227,13 @@ export const diagnostics = {
       "Compile the model with --backend webgpu.",
     ),
   onnxCorrupt: (path: string, offset: number) =>
-    error("onnx-corrupt", `This is no ONNX model, or it is damaged: what is at byte ${offset} cannot be read.`, path),
-  onnxNoGraph: (path: string) => error("onnx-no-graph", "This is no ONNX model: there is no graph in it.", path),
+    error(
+      "onnx-corrupt",
+      `This is no ONNX model, or it is damaged: what is at byte ${offset} cannot be read.`,
+      path,
+    ),
+  onnxNoGraph: (path: string) =>
+    error("onnx-no-graph", "This is no ONNX model: there is no graph in it.", path),
   onnxOpset: (version: number | undefined, oldest: number, at: string) =>
     error(
       "onnx-opset",
@@ -205,9 +244,17 @@ export const diagnostics = {
       "Export the model again, or convert it with ONNX's version converter.",
     ),
   onnxTensorSize: (tensor: string, need: number, have: number) =>
-    error("onnx-tensor-size", `A tensor of its type and shape takes ${need} bytes; its data has ${have}.`, tensor),
+    error(
+      "onnx-tensor-size",
+      `A tensor of its type and shape takes ${need} bytes; its data has ${have}.`,
+      tensor,
+    ),
   onnxTensorPieces: (tensor: string) =>
-    error("onnx-tensor-pieces", "The data of the tensor comes in several pieces, which is not supported.", tensor),
+    error(
+      "onnx-tensor-pieces",
+      "The data of the tensor comes in several pieces, which is not supported.",
+      tensor,
+    ),
   onnxDataType: (tensor: string, type: string) =>
     error("onnx-data-type", `Tensors of ${type} elements are not supported.`, tensor),
   onnxExternalPath: (tensor: string, location: string) =>
@@ -229,7 +276,11 @@ export const diagnostics = {
   onnxNoSuchInput: (name: string, inputs: readonly string[]) =>
     error("onnx-no-such-input", `The model has no input ${name}; its inputs are ${inputs.join(", ")}.`, name),
   onnxConstantMismatch: (name: string, given: string) =>
-    error("onnx-constant-mismatch", `The value ${given} does not fit the type that the model declares.`, name),
+    error(
+      "onnx-constant-mismatch",
+      `The value ${given} does not fit the type that the model declares.`,
+      name,
+    ),
   onnxUndefinedValue: (name: string, node: string) =>
     error("onnx-undefined-value", `The node takes "${name}", which no node before it computes.`, node),
   onnxUndefinedOutput: (name: string) =>
@@ -239,7 +290,7 @@ export const diagnostics = {
       "onnx-unsupported-op",
       `The op ${op} is not supported.`,
       node,
-      "A plugin can add ops; see docs/plugins.md.",
+      "A plugin can add ops (`onnxOp`).",
     ),
   onnxUnsupported: (op: string, sentence: string, node: string) =>
     error("onnx-unsupported", `${op}: ${sentence}.`, node),
@@ -248,7 +299,9 @@ export const diagnostics = {
   onnxAttribute: (op: string, name: string, expected: string, isGiven: boolean, node: string) =>
     error(
       "onnx-attribute",
-      isGiven ? `The attribute ${name} of ${op} must be ${expected}.` : `${op} lacks its attribute ${name}, ${expected}.`,
+      isGiven
+        ? `The attribute ${name} of ${op} must be ${expected}.`
+        : `${op} lacks its attribute ${name}, ${expected}.`,
       node,
     ),
   onnxInvalidNode: (detail: string, node: string) =>
@@ -290,13 +343,24 @@ export const diagnostics = {
         ? "There are no weights: neither model.safetensors nor model.safetensors.index.json."
         : `There are several weight files (${candidates.join(", ")}) and none is called model.safetensors.`,
       set,
-      candidates.length === 0 ? "Weights in other formats must be saved as safetensors first." : "Name one of them.",
+      candidates.length === 0
+        ? "Weights in other formats must be saved as safetensors first."
+        : "Name one of them.",
     ),
   checkpointIndex: (tensor: string, file: string) =>
     error("checkpoint-index", `The index says that ${tensor} is in ${file}, where it is not.`, file),
   tensorMissing: (tensor: string, shape: readonly number[]) =>
-    error("tensor-missing", `The checkpoint lacks the tensor ${tensor} of shape [${shape.join(", ")}].`, tensor),
-  tensorShape: (tensor: string, file: string, shape: readonly number[], expected: readonly (readonly number[])[]) =>
+    error(
+      "tensor-missing",
+      `The checkpoint lacks the tensor ${tensor} of shape [${shape.join(", ")}].`,
+      tensor,
+    ),
+  tensorShape: (
+    tensor: string,
+    file: string,
+    shape: readonly number[],
+    expected: readonly (readonly number[])[],
+  ) =>
     error(
       "tensor-shape",
       `The tensor ${tensor} has shape [${shape.join(", ")}], and ${expected.map((sizes) => `[${sizes.join(", ")}]`).join(" or ")} is expected.`,
@@ -347,7 +411,11 @@ export const diagnostics = {
   safetensorsHeader: (file: string, detail: string) =>
     error("safetensors-header", `The header of the safetensors file is not valid: ${detail}.`, file),
   safetensorsTensor: (file: string, tensor: string, detail: string) =>
-    error("safetensors-tensor", `The entry of ${tensor} in the safetensors header is not valid: ${detail}.`, file),
+    error(
+      "safetensors-tensor",
+      `The entry of ${tensor} in the safetensors header is not valid: ${detail}.`,
+      file,
+    ),
   safetensorsTruncated: (file: string, need: number, have: number, tensor: string, count: number) =>
     error(
       "safetensors-truncated",
@@ -364,7 +432,12 @@ export const diagnostics = {
     ),
   internalInvalidGraph: (pass: string, before: readonly string[], detail: string) =>
     error("invalid-graph", `The graph is not valid after ${pass}: ${detail}`, `after ${before.join(", ")}`),
-  oddWeight: (sentence: string, at: string): Diagnostic => ({ code: "weight-odd", severity: "warning", message: sentence, at }),
+  oddWeight: (sentence: string, at: string): Diagnostic => ({
+    code: "weight-odd",
+    severity: "warning",
+    message: sentence,
+    at,
+  }),
   inputMeaning: (name: string, type: string) =>
     error(
       "input-meaning",
@@ -373,12 +446,49 @@ export const diagnostics = {
       "Export the model with input_ids, attention_mask, position_ids and past key/values only.",
     ),
   cacheLayout: (name: string, axis: number) =>
-    error("cache-layout", `The cache ${name} grows along axis ${axis}; only [batch, heads, past, width] and [batch, past, heads, width] are supported.`, name),
+    error(
+      "cache-layout",
+      `The cache ${name} grows along axis ${axis}; only [batch, heads, past, width] and [batch, past, heads, width] are supported.`,
+      name,
+    ),
   cacheUse: (name: string) =>
-    error("cache-use", `The cache ${name} is used in another way than being appended to, so it cannot be kept in place.`, name),
-  option: (name: string, problem: string) => error("option", `The option ${name} is not valid: ${problem}.`, name),
+    error(
+      "cache-use",
+      `The cache ${name} is used in another way than being appended to, so it cannot be kept in place.`,
+      name,
+    ),
+  option: (name: string, problem: string) =>
+    error("option", `The option ${name} is not valid: ${problem}.`, name),
   pluginClash: (plugin: string, kind: string, name: string) =>
     error("plugin-clash", `The plugin ${plugin} adds the ${kind} ${name}, but there is one already.`, plugin),
   pluginTarget: (plugin: string, kind: string, name: string, known: readonly string[]) =>
-    error("plugin-target", `The plugin ${plugin} refers to the ${kind} ${name}, but there is none.`, plugin, `The passes are ${known.join(", ")}.`),
+    error(
+      "plugin-target",
+      `The plugin ${plugin} refers to the ${kind} ${name}, but there is none.`,
+      plugin,
+      `There are ${known.join(", ")}.`,
+    ),
+  pluginNotRules: (plugin: string, rule: string, pass: string, known: readonly string[]) =>
+    error(
+      "plugin-target",
+      `The plugin ${plugin} adds the rule ${rule} to the pass ${pass}, which is not made of rules.`,
+      plugin,
+      `These are: ${known.join(", ")}.`,
+    ),
+  pluginInvalid: (plugin: string, what: string, problem: string) =>
+    error("plugin-invalid", `The plugin ${plugin} adds ${what} that is not valid: ${problem}.`, plugin),
+  pluginFailed: (plugin: string, what: string, message: string) =>
+    error(
+      "plugin-failed",
+      `The plugin ${plugin} failed in ${what}: ${message}`,
+      plugin,
+      "Run it again with --verbose to see where.",
+    ),
+  tooFewPositions: (asked: number, there: number) =>
+    error(
+      "max-seq-len",
+      `The program is to have room for ${asked} positions, but the model has tables for ${there}.`,
+      "maxSeqLen",
+      `Ask for ${there} or fewer.`,
+    ),
 };

@@ -1,4 +1,4 @@
-import { type Dim, substituteDim } from "../tensor/dim.ts";
+import { areDifferent, type Dim, substituteDim } from "../tensor/dim.ts";
 import type { Graph } from "./graph.ts";
 import type { ArgsOf, AttrsOf, OpName } from "./ops/index.ts";
 import type { Args, AttrValue, OpDef } from "./ops/op.ts";
@@ -23,7 +23,8 @@ export interface Builder {
   /** An i64 tensor of sizes: a vector, or a scalar for a single size. */
   dims(sizes: readonly Dim[] | Dim): Value;
   /**
-   * Puts `by` wherever `old` is used, outputs included. The types must agree in dtype and rank, unless the
+   * Puts `by` wherever `old` is used, outputs included; a node that writes a state does so no more when `by`
+   * stands for it. The types must agree in dtype and rank and have no sizes that certainly differ, unless the
    * caller is changing the types of the graph and calls `reinfer` in the end.
    */
   replace(old: Value, by: Value, options?: { readonly retype?: boolean }): void;
@@ -53,12 +54,19 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     const ordered: ArgRecord = {};
     for (const spec of def.args) {
       const name = spec.replace(/[?*]$/, "");
-      if (args[name] !== undefined) ordered[name] = args[name];
-      else if (!spec.endsWith("?")) throw new Error(`${op} lacks its argument ${name}`);
+      const arg = args[name];
+      if (arg === undefined) {
+        if (!spec.endsWith("?")) throw new Error(`${op} lacks its argument ${name}`);
+        continue;
+      }
+      if (Array.isArray(arg) !== spec.endsWith("*"))
+        throw new Error(`${name} of ${op} must be ${spec.endsWith("*") ? "a list" : "one value"}`);
+      ordered[name] = arg;
     }
+    const unknown = Object.keys(args).find((name) => args[name] !== undefined && !(name in ordered));
+    if (unknown !== undefined) throw new Error(`${op} has no argument ${unknown}`);
     const { types, contents } = infer(op, def, ordered, attrs);
-    const sorted = Object.fromEntries(Object.entries(attrs).sort(([a], [b]) => (a < b ? -1 : 1)));
-    const node = new Node(op, def, ordered, sorted, {
+    const node = new Node(op, def, ordered, sortedByName(attrs), {
       source: source ?? "",
       by: source === undefined ? [by] : [],
     });
@@ -75,8 +83,7 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
 
   const replace: Builder["replace"] = (old, next, options) => {
     if (old === next) return;
-    const isSameKind = old.type.shape.length === next.type.shape.length && old.type.dtype === next.type.dtype;
-    if (!isSameKind && options?.retype !== true)
+    if (options?.retype !== true && !mayBeEqual(old.type, next.type))
       throw new Error(`${by}: ${formatType(old.type)} cannot be replaced by ${formatType(next.type)}`);
     for (const user of [...old.users]) {
       user.replaceOperand(old, next);
@@ -84,7 +91,10 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     }
     old.mutableUsers().clear();
     for (const output of mutable.outputs) if (output.value === old) output.value = next;
-    if (old.node) inheritPlace(next, old.node.loc, by);
+    if (old.node) {
+      inheritPlace(next, old.node.loc, by);
+      if (!isUsed(old.node, graph)) mutable.effects.delete(old.node);
+    }
     graph.changed();
     removeIfUnused(old, graph);
   };
@@ -128,12 +138,13 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     retype(change: (node: Node) => Readonly<Record<string, AttrValue>> | undefined) {
       for (const node of graph.nodes) {
         const attrs = change(node);
-        if (attrs) (node as { attrs: Node["attrs"] }).attrs = attrs;
+        if (attrs) (node as { attrs: Node["attrs"] }).attrs = sortedByName(attrs);
       }
     },
     removeInput(input: Value) {
       const at = mutable.inputs.indexOf(input);
-      if (at < 0 || input.users.size > 0) throw new Error("only an unused input can be removed");
+      if (at < 0 || input.users.size > 0 || isOutput(input, graph))
+        throw new Error("only an unused input can be removed");
       mutable.inputs.splice(at, 1);
     },
     removeOutput(name: string) {
@@ -145,16 +156,16 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     },
     sweep() {
       const live = new Set(graph.nodes);
-      const values = new Set(graph.nodes.flatMap((node) => [...node.operands, ...node.results]));
-      for (const value of values)
+      const values = graph.nodes.flatMap((node) => [...node.operands, ...node.results]);
+      for (const value of new Set([...mutable.inputs, ...mutable.states, ...values]))
         for (const user of value.users) if (!live.has(user)) value.mutableUsers().delete(user);
     },
     substitute(meaning: ReadonlyMap<string, Dim>) {
       const replaceIn = (dims: readonly Dim[]) => dims.map((dim) => substituteDim(dim, meaning));
-      const leaves = graph.nodes.flatMap((node) =>
-        node.operands.filter((operand) => operand.node === undefined),
-      );
-      for (const leaf of new Set([...mutable.inputs, ...mutable.states, ...leaves])) {
+      const operands = graph.nodes.flatMap((node) => node.operands);
+      const outputs = mutable.outputs.map(({ value }) => value);
+      for (const leaf of new Set([...mutable.inputs, ...mutable.states, ...operands, ...outputs])) {
+        if (leaf.node !== undefined) continue;
         const { dtype, shape } = leaf.type;
         leaf.refine({ dtype, shape: replaceIn(shape) }, leaf.contents && replaceIn(leaf.contents));
       }
@@ -198,6 +209,21 @@ function infer(op: string, def: OpDef, args: ArgRecord, attrs: Readonly<Record<s
   }
 }
 
+/** Attributes are listed in one order, whoever wrote them, so that equal nodes have equal texts. */
+const sortedByName = (attrs: Node["attrs"]): Node["attrs"] =>
+  Object.fromEntries(Object.entries(attrs).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+const mayBeEqual = (a: TensorType, b: TensorType): boolean =>
+  a.dtype === b.dtype &&
+  a.shape.length === b.shape.length &&
+  !a.shape.some((size, i) => areDifferent(size, b.shape[i]!));
+
+const isOutput = (value: Value, graph: Graph): boolean =>
+  graph.outputs.some((output) => output.value === value);
+
+const isUsed = (node: Node, graph: Graph): boolean =>
+  node.results.some((result) => result.users.size > 0 || isOutput(result, graph));
+
 /** New nodes of a rewrite, which know no place of their own, stand where the old node stood. */
 function inheritPlace(value: Value, from: Loc, by: string): void {
   const stack = [value.node];
@@ -215,8 +241,7 @@ function removeIfUnused(value: Value, graph: Graph): void {
   while (stack.length > 0) {
     const node = stack.pop();
     if (node === undefined || graph.mutable.effects.has(node)) continue;
-    const isUsed = node.results.some((r) => r.users.size > 0 || graph.outputs.some((o) => o.value === r));
-    if (isUsed) continue;
+    if (isUsed(node, graph)) continue;
     for (const operand of new Set(node.operands)) {
       operand.mutableUsers().delete(node);
       stack.push(operand.node);

@@ -34,8 +34,10 @@ export class Graph {
   }
 
   /**
-   * Nodes in execution order: depth first from the outputs, arguments in order. The order follows from the
-   * structure alone, so two graphs with the same structure list their nodes in the same order.
+   * Nodes in execution order: depth first from the outputs, then from the writes to states in the order of the
+   * states, arguments in order. The order follows from the structure alone, so two graphs with the same
+   * structure list their nodes in the same order.
+   * @throws Error when a node depends on itself
    */
   get nodes(): readonly Node[] {
     this.#order ??= this.#topologicalOrder();
@@ -51,10 +53,10 @@ export class Graph {
     const order: Node[] = [];
     const entered = new Set<Node>();
     const left = new Set<Node>();
-    const roots = [...this.#outputs.map(({ value }) => value.node), ...this.#effects].filter(
-      (n) => n !== undefined,
-    );
-    for (const root of roots) {
+    const stateOf = (node: Node) => this.#states.indexOf(node.arg(node.def.mutates!));
+    const effects = [...this.#effects].sort((a, b) => stateOf(a) - stateOf(b));
+    for (const root of [...this.#outputs.map(({ value }) => value.node), ...effects]) {
+      if (root === undefined) continue;
       const stack = [root];
       while (stack.length > 0) {
         const node = stack[stack.length - 1]!;
@@ -70,14 +72,18 @@ export class Graph {
           for (let i = operands.length - 1; i >= 0; i--) {
             const before = operands[i]!.node;
             if (before === undefined || left.has(before)) continue;
-            if (entered.has(before) && stack.includes(before))
-              throw new Error(`${node.op} depends on itself`);
+            if (entered.has(before)) throw new Error(`${node.op} depends on itself`);
             stack.push(before);
           }
         }
       }
     }
     return order;
+  }
+
+  /** @internal How many values have ever been made: it grows when something is built. */
+  get valueCount(): number {
+    return this.#nextId;
   }
 
   // What follows is for the builder.

@@ -1,17 +1,31 @@
 import { type Dim, parseDim, symbol } from "../tensor/dim.ts";
 import { isDType } from "../tensor/dtype.ts";
-import { tensor } from "../tensor/tensor.ts";
+import { elementCount, tensor } from "../tensor/tensor.ts";
 import { Graph, type Node, type Value } from "./graph.ts";
 import type { OpRegistry } from "./ops/index.ts";
 import type { AttrValue } from "./ops/op.ts";
-import type { TensorType } from "./type.ts";
+import { formatType, sameType, type TensorType } from "./type.ts";
 import { inlineWeight, type WeightRef } from "./weights.ts";
 
 /** JSON as `print` writes it: numbers that JSON lacks are text. */
 const parseAttrs = (text: string): Record<string, AttrValue> =>
-  JSON.parse(text, (_, value) =>
-    typeof value === "string" && value.startsWith("@number ") ? Number(value.slice(8)) : value,
+  JSON.parse(text, (_, value) => {
+    if (typeof value !== "string" || !value.startsWith("@")) return value;
+    return value.startsWith("@number ") ? Number(value.slice(8)) : value.slice(1);
+  });
+
+/** A place in the model and the rules since, plain or in quotes, with ` < ` between them. */
+const parsePlace = (text: string): string[] =>
+  Array.from(text.matchAll(/"(?:[^"\\]|\\.)*"|[^\s"<]+/gs), ([item]) =>
+    item.startsWith('"') ? JSON.parse(item) : item,
   );
+
+/** Also what JSON lacks: NaN and the infinities. */
+function parseNumber(text: string): number {
+  const number = Number(text);
+  if (text === "" || (Number.isNaN(number) && text !== "NaN")) throw new SyntaxError(`not a number: ${text}`);
+  return number;
+}
 
 /**
  * Reads a graph back from its text.
@@ -43,6 +57,11 @@ export function parseGraph(
     if (!match || !isDType(match[1]!)) throw new SyntaxError(`not a type: ${source}`);
     return { dtype: match[1] as TensorType["dtype"], shape: dims(match[2]!) };
   };
+  const requireTypes = (stated: string, values: readonly { readonly type: TensorType }[]): void => {
+    const types = splitList(stated).map(type);
+    if (types.length !== values.length || !types.every((each, i) => sameType(each, values[i]!.type)))
+      throw new SyntaxError(`is ${values.map((each) => formatType(each.type)).join(", ")}, not ${stated}`);
+  };
   const value = (name: string): Value => {
     const found = values.get(name.trim());
     if (found === undefined) throw new SyntaxError(`no value ${name}`);
@@ -51,7 +70,7 @@ export function parseGraph(
   /** The kinds of lines, by their shape. */
   const kinds: readonly (readonly [RegExp, (...groups: (string | undefined)[]) => void])[] = [
     [
-      /^symbol (\S+) (-?\d+)\.\.(\d+)$/,
+      /^symbol (\S+) (-?\d+)\.\.(-?\d+)$/,
       (name, min, max) => symbols.set(name!, symbol(name!, Number(max), Number(min))),
     ],
     [/^output ("(?:[^"\\]|\\.)*") (%\d+)$/, (name, of) => plain.output(JSON.parse(name!), value(of!))],
@@ -77,26 +96,32 @@ export function parseGraph(
       /^(%\d+) = const (\w+\[.*?\]) \{(.*)\}$/,
       (id, of, elements) => {
         const { dtype, shape } = type(of!);
-        const numbers = splitList(elements!).map(Number);
+        const numbers = splitList(elements!).map(parseNumber);
+        if (numbers.length !== elementCount(shape as number[]))
+          throw new SyntaxError(`${numbers.length} elements do not fill ${of}`);
         values.set(id!, plain.constant(inlineWeight(tensor(dtype, shape as number[], numbers))));
       },
     ],
     [
-      /^(%\d+) = const @("(?:[^"\\]|\\.)*") : .*$/,
-      (id, name) => {
+      /^(%\d+) = const @("(?:[^"\\]|\\.)*") : (.*)$/,
+      (id, name, of) => {
         const ref = weights(JSON.parse(name!));
         if (ref === undefined) throw new SyntaxError(`no weight ${name}`);
-        values.set(id!, plain.constant(ref));
+        const constant = plain.constant(ref);
+        requireTypes(of!, [constant]);
+        values.set(id!, constant);
       },
     ],
     [
-      /^(%\d+(?:, %\d+)*) = ([\w.]+)\((.*?)\)(?: (\{.*\}))? : .*?(?: {2}# (.*))?$/,
-      (ids, op, argList, attrs, place) => {
+      // Types hold no quotes and braces, a place holds braces in quotes only: the last `} : ` ends the attributes.
+      /^(%\d+(?:, %\d+)*) = ([^\s(]+)\(([^()]*)\)(?: (\{.*\}))? : ([^{}"#]*?)(?: {2}# (.*))?$/s,
+      (ids, op, argList, attrs, types, place) => {
         const args: Record<string, Value | Value[]> = {};
         for (const [, name, list, single] of argList!.matchAll(/(\w+): (?:\[(.*?)\]|(%\d+))/g))
           args[name!] = single === undefined ? splitList(list!).map(value) : value(single);
-        const [source = "", ...by] = (place ?? "").split(" < ");
+        const [source = "", ...by] = parsePlace(place ?? "");
         const results = plain.untyped(op!, args, attrs === undefined ? {} : parseAttrs(attrs));
+        requireTypes(types!, results);
         (results[0]!.node as { loc: Node["loc"] }).loc = { source, by };
         for (const [i, id] of ids!.split(", ").entries()) values.set(id, results[i]!);
       },
@@ -122,14 +147,14 @@ export function parseGraph(
   return graph;
 }
 
-/** Splits at commas outside parentheses. */
+/** Splits at commas outside parentheses and brackets. */
 function splitList(text: string): string[] {
   const items: string[] = [];
   let depth = 0;
   let from = 0;
   for (let i = 0; i < text.length; i++) {
-    if (text[i] === "(") depth++;
-    else if (text[i] === ")") depth--;
+    if (text[i] === "(" || text[i] === "[") depth++;
+    else if (text[i] === ")" || text[i] === "]") depth--;
     else if (text[i] === "," && depth === 0) {
       items.push(text.slice(from, i).trim());
       from = i + 1;

@@ -16,6 +16,8 @@ export interface PrintOptions {
    * equal: what remains is the structure.
    */
   readonly structure?: boolean;
+  /** `false` leaves out where nodes come from. */
+  readonly provenance?: boolean;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface PrintOptions {
  *     %1 = const f32[1] {0.5}
  *     %2 = const @"model.safetensors[8+1024]" : f32[4, 64]
  *     %3 = dims [1, S, 4] : i64[3]
- *     %4 = nn.linear(x: %9, weight: %2) : f32[1, S, 4]  # onnx:/lm_head
+ *     %4 = nn.linear(x: %0, weight: %2) : f32[1, S, 4]  # onnx:/lm_head < fuse-linear
  *     output "logits" %4
  */
 export function printGraph(graph: Graph, options: PrintOptions = {}): string {
@@ -78,7 +80,7 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
 
 /** SHA-256 of the text without provenance: equal for graphs that compute the same thing the same way. */
 export const hashGraph = (graph: Graph): string =>
-  bytesToHex(sha256(utf8ToBytes(printGraph(graph).replace(/ {2}# .*$/gm, ""))));
+  bytesToHex(sha256(utf8ToBytes(printGraph(graph, { provenance: false }))));
 
 const isSmall = ({ def }: Value): boolean =>
   def.kind === "const" && elementCount(def.data.shape) <= inlineLimit;
@@ -101,14 +103,20 @@ function nodeText(node: Node, names: ReadonlyMap<Value, string>, options: PrintO
     return [`${name}: ${text}`];
   });
   const attrs = Object.keys(node.attrs).length === 0 ? "" : ` ${attrsText(node.attrs)}`;
-  const place =
-    options.structure || node.loc.source === "" ? "" : `  # ${[node.loc.source, ...node.loc.by].join(" < ")}`;
+  const { source, by } = node.loc;
+  const isShown = !options.structure && options.provenance !== false && source !== "";
+  const place = isShown ? `  # ${[source, ...by].map(placeText).join(" < ")}` : "";
   const results = node.results.map((result) => names.get(result)).join(", ");
   return `${results} = ${node.op}(${args.join(", ")})${attrs} : ${node.results.map((r) => formatType(r.type)).join(", ")}${place}`;
 }
 
-/** JSON in which ±infinity and NaN are strings that `parseAttrs` reads back. */
+/** As it is, or in quotes where it could be taken for something else. */
+const placeText = (name: string): string => (/^[^\s"<]+$/.test(name) ? name : JSON.stringify(name));
+
+/** JSON in which the numbers that JSON lacks are strings `@number …`; other strings that begin so get another `@`. */
 const attrsText = (attrs: Readonly<Record<string, AttrValue>>): string =>
-  JSON.stringify(attrs, (_, value) =>
-    typeof value === "number" && !Number.isFinite(value) ? `@number ${value}` : value,
-  );
+  JSON.stringify(attrs, (_, value) => {
+    if (typeof value === "string") return value.startsWith("@") ? `@${value}` : value;
+    const isInJson = typeof value !== "number" || (Number.isFinite(value) && !Object.is(value, -0));
+    return isInJson ? value : `@number ${numberText(value)}`;
+  });

@@ -1,17 +1,17 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync, existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, constants } from "node:zlib";
+import { tarFiles } from "./tar.ts";
 
 const data = fileURLToPath(new URL("../data/", import.meta.url));
 
 /**
- * The files of an archive in test/data, unpacked once into the system's temporary folder.
- *
- * An archive is brotli over: u32 length of an index, the index as JSON ([name, size] pairs), the files end to
- * end. Files that share contents (one model from several exporters) compress to little more than one of them.
+ * The files of an archive in test/data (tar, compressed with Brotli), unpacked once into the system's temporary
+ * folder. Brotli's large window lets files that share contents, as one model from several exporters does, take
+ * little more room than one of them.
  */
 export function unpacked(archive: string): string {
   const packed = readFileSync(join(data, archive));
@@ -19,15 +19,11 @@ export function unpacked(archive: string): string {
   const folder = join(tmpdir(), `bitnetc-test-${archive}-${digest}`);
   if (existsSync(folder)) return folder;
   const bytes = brotliDecompressSync(packed, { params: { [constants.BROTLI_DECODER_PARAM_LARGE_WINDOW]: 1 } });
-  const indexSize = bytes.readUInt32LE(0);
-  const index = JSON.parse(bytes.subarray(4, 4 + indexSize).toString()) as [string, number][];
   const partial = `${folder}-${process.pid}`;
-  let at = 4 + indexSize;
-  for (const [name, size] of index) {
+  for (const [name, contents] of tarFiles(bytes)) {
     const path = join(partial, name);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, bytes.subarray(at, at + size));
-    at += size;
+    writeFileSync(path, contents);
   }
   try {
     renameSync(partial, folder);
