@@ -2,9 +2,9 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
 import { rowCount, rowSize, streamRows, type WeightRef } from "../ir/weights.ts";
-import { maxSeqLenOf } from "../passes/canonical/bind-dimensions.ts";
+import { capacityOf } from "../passes/decoder.ts";
 import { toProgramGraph } from "../passes/to-program-graph.ts";
-import { writeDelegate } from "../serialize/delegate.ts";
+import { delegateFormat, delegateId, writeDelegate } from "../serialize/delegate.ts";
 import type { ConstantValue } from "../serialize/methods.ts";
 import { type NamedBlob, type WrittenProgram, writeProgram } from "../serialize/program-writer.ts";
 import type { Sink } from "../serialize/sink.ts";
@@ -12,12 +12,9 @@ import { encodeElements } from "../tensor/tensor.ts";
 import type { Lowered } from "./lower.ts";
 import { type CompileReport, weightBytes } from "./report.ts";
 
-/** The delegate's name in ExecuTorch's registry of backends. */
-export const delegateId = "BitnetcBackend";
-
 /** Writes the program file. Weights stream from the model's files through their transforms into the sink. */
 export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<WrittenProgram> {
-  const { graph, info, compilation } = lowered;
+  const { graph, info } = lowered;
   const parts = toProgramGraph(graph);
   const typed = (name: string, value: number) => ({ name, ...parts.graph.values[value]! });
   return writeProgram(
@@ -29,12 +26,16 @@ export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<Writ
           outputs: parts.graph.outputs.map(({ name, value }) => typed(name, value)),
         },
       ],
-      constantMethods: isDecoder(graph) ? runnerMethods(graph, info, maxSeqLenOf(compilation.context)) : {},
+      constantMethods: isDecoder(graph) ? runnerMethods(graph, info, capacityOf(graph)) : {},
       namedData: [
         ...textBlobs(info, lowered.report),
         ...[...parts.weights].map(([key, weight]) => weightBlob(key, weight)),
       ],
-      delegate: { id: delegateId, format: "BNC1", build: (blobs) => writeDelegate(parts.graph, blobs) },
+      delegate: {
+        id: delegateId,
+        format: delegateFormat,
+        build: (blobs) => writeDelegate(parts.graph, blobs),
+      },
     },
     sink,
   );
@@ -60,39 +61,29 @@ function runnerMethods(graph: Graph, info: ModelInfo, maxSeqLen: number): Record
   };
 }
 
-function textBlobs(info: ModelInfo, report: CompileReport): readonly NamedBlob[] {
-  const blobs: NamedBlob[] = [];
-  const add = (key: string, bytes: Uint8Array | undefined) => {
-    if (bytes === undefined) return;
-    blobs.push({
-      key,
-      size: bytes.byteLength,
-      async *stream() {
-        yield bytes;
-      },
-    });
+/** The model's texts, and for `inspect` what the graph was like before it was packed, which no program shows. */
+function textBlobs(info: ModelInfo, { ops, sizes }: CompileReport): readonly NamedBlob[] {
+  const { tokenizer, tokenizerConfig, chatTemplate, sampling } = info;
+  const json = (value: object | undefined) => value && utf8ToBytes(JSON.stringify(value));
+  const texts: Readonly<Record<string, Uint8Array | undefined>> = {
+    "tokenizer.json": tokenizer,
+    "tokenizer_config.json": json(tokenizerConfig),
+    "chat_template.jinja": chatTemplate === undefined ? undefined : utf8ToBytes(chatTemplate),
+    "generation_config.json": json(
+      sampling && { temperature: sampling.temperature, top_k: sampling.topK, top_p: sampling.topP },
+    ),
+    "report.json": json({ ops, sizes }),
   };
-  const json = (value: object) => utf8ToBytes(JSON.stringify(value));
-  const { specialTokens: tokens, sampling } = info;
-  add("tokenizer.json", info.tokenizer);
-  if (tokens)
-    add(
-      "tokenizer_config.json",
-      json({
-        ...(tokens.bos !== undefined && { bos_token: tokens.bos }),
-        ...(tokens.eos !== undefined && { eos_token: tokens.eos }),
-      }),
-    );
-  if (info.chatTemplate !== undefined) add("chat_template.jinja", utf8ToBytes(info.chatTemplate));
-  if (sampling)
-    add(
-      "generation_config.json",
-      json({ temperature: sampling.temperature, top_k: sampling.topK, top_p: sampling.topP }),
-    );
-  // For `inspect`: what the graph was like before it was packed cannot be told from the program.
-  add("report.json", json({ ops: report.ops, sizes: report.sizes }));
-  return blobs;
+  return Object.entries(texts).flatMap(([key, bytes]) => (bytes ? [bytesBlob(key, bytes)] : []));
 }
+
+const bytesBlob = (key: string, bytes: Uint8Array): NamedBlob => ({
+  key,
+  size: bytes.byteLength,
+  async *stream() {
+    yield bytes;
+  },
+});
 
 const weightBlob = (key: string, weight: WeightRef): NamedBlob => ({
   key,

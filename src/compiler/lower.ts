@@ -29,10 +29,7 @@ export class Compilation {
   readonly metrics: Record<string, number> = {};
   ops: Record<string, number> = {};
 
-  constructor(
-    context: Omit<PassContext, "report" | "metric" | "rules" | "rulesFor">,
-    extensions: Extensions,
-  ) {
+  constructor(context: Omit<PassContext, "report" | "metric" | "rules">, extensions: Extensions) {
     this.extensions = extensions;
     this.context = {
       ...context,
@@ -43,7 +40,6 @@ export class Compilation {
         this.metrics[name] = (this.metrics[name] ?? 0) + value;
       },
       rules: new Map<string, RuleReport>(),
-      rulesFor: (pass) => extensions.rulesFor(pass),
     };
   }
 
@@ -88,6 +84,7 @@ export async function load(input: Input, options: OptionsInput = {}): Promise<Lo
     ops: extensions.ops,
     importers: extensions.importers,
     maxSeqLen: parsed.maxSeqLen,
+    activations: parsed.activations,
     constants,
     warn: (warning) => {
       warnings.push(warning);

@@ -1,5 +1,5 @@
 import { type Graph, isOp, type Node, type Value } from "../ir/graph.ts";
-import { type Dim, isSymbolic, sameDim } from "../tensor/dim.ts";
+import { type Dim, isSymbolic, maxOf, sameDim, symbolBounds } from "../tensor/dim.ts";
 import { isFloat, isInteger } from "../tensor/dtype.ts";
 
 /** A past/present pair: an input that is concatenated with something new and returned. */
@@ -24,8 +24,9 @@ export interface Decoder {
   readonly otherInputs: readonly Value[];
 }
 
-/** Finds the parts of a language model; undefined for any other graph. */
+/** Finds the parts of a language model whose inputs are still the exporter's; undefined for any other graph. */
 export function findDecoder(graph: Graph): Decoder | undefined {
+  if (graph.states.length > 0) return undefined;
   const caches = graph.outputs
     .map(({ name, value }) => cacheOf(name, value))
     .filter((cache) => cache !== undefined);
@@ -84,6 +85,24 @@ function indexedTable(user: Node, indices: Value): Value | undefined {
 
 const passesIndicesOn = (node: Node): boolean =>
   ["cast", "reshape", "expand", "maximum", "minimum", "where"].includes(node.op);
+
+/** What a leaf is called in messages. */
+export const nameOf = ({ def }: Value): string =>
+  def.kind === "input" || def.kind === "state" ? def.name : def.kind;
+
+/**
+ * Positions that a language model's program has room for, once its sizes are bound: the bound of S, or of P + S
+ * where calls have a fixed length.
+ */
+export function capacityOf(graph: Graph): number {
+  const bounds = new Map<string, { min: number; max: number }>();
+  for (const { type, contents = [] } of graph.inputs)
+    for (const dim of [...type.shape, ...contents]) symbolBounds(dim, bounds);
+  const length = bounds.get("S") ?? bounds.get("P");
+  if (length) return length.max;
+  const tokens = graph.inputs.find((input) => isInteger(input.type.dtype) && input.type.shape.length === 2);
+  return maxOf(tokens?.type.shape[1] ?? 0);
+}
 
 /** The symbol of a size that is one symbol and nothing else. */
 export function plainSymbol(dim: Dim): string | undefined {

@@ -2,7 +2,7 @@ import type { Diagnostic } from "../errors.ts";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Options } from "../options.ts";
-import type { RuleReport } from "./rule.ts";
+import type { Rule, RuleReport } from "./rule.ts";
 
 /** The phases that passes belong to, in order. `import` is what the frontend made. */
 export const phases = ["import", "canonical", "fused", "stateful", "packed"] as const;
@@ -13,6 +13,8 @@ export interface Pass {
   /** kebab-case, unique in the pipeline's vocabulary; plugins refer to it. */
   readonly name: string;
   readonly doc: string;
+  /** What a pass made of rules applies; plugins add to these. */
+  readonly rules?: readonly Rule[];
   run(graph: Graph, context: PassContext): void | Promise<void>;
 }
 
@@ -26,8 +28,6 @@ export interface PassContext {
   metric(name: string, value: number): void;
   /** What a rule did, for `explain`. */
   readonly rules: Map<string, RuleReport>;
-  /** Rules that plugins add to the named pass. */
-  rulesFor(pass: string): readonly import("./rule.ts").Rule[];
 }
 
 export const definePass = (pass: Pass): Pass => pass;

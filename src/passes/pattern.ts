@@ -25,7 +25,7 @@ export interface PatternBuilder {
   any(): Hole;
   /** A constant of any size. */
   constant(): Hole;
-  /** A constant with one element; with a value, that one up to f32 rounding. */
+  /** A constant with one element; with a value, that one as any float type rounds it. */
   scalar(value?: number): Hole;
   /** The first of these that matches. */
   either(...of: readonly Hole[]): Hole;
@@ -45,6 +45,17 @@ export const patternBuilder: PatternBuilder = Object.assign(
     either: (...of: readonly Hole[]): Hole => ({ kind: "either", of }),
   },
 );
+
+/** Half the distance between two bf16 numbers, relative: exports in 16 bits round their constants. */
+const scalarTolerance = 2 ** -9;
+
+const isRounded = (scalar: number, value: number): boolean =>
+  scalar === value || Math.abs(scalar - value) <= Math.abs(value) * scalarTolerance;
+
+const sameAttr = (a: unknown, b: unknown): boolean =>
+  Array.isArray(a) && Array.isArray(b)
+    ? a.length === b.length && a.every((item, i) => Object.is(item, b[i]))
+    : Object.is(a, b);
 
 /** The element of a one-element constant. */
 export function scalarOf(value: Value | undefined): number | undefined {
@@ -95,8 +106,7 @@ export function matchPattern(root: Hole, value: Value, attempt: Attempt): Bindin
       case "scalar": {
         const scalar = scalarOf(candidate);
         if (scalar === undefined) return fail(() => "a constant number was expected", candidate);
-        const isEqual =
-          hole.value === undefined || Math.abs(scalar - hole.value) <= Math.abs(hole.value) * 1e-3;
+        const isEqual = hole.value === undefined || isRounded(scalar, hole.value);
         return isEqual ? then() : fail(() => `${hole.value} was expected, it is ${scalar}`, candidate);
       }
       case "either":
@@ -107,10 +117,7 @@ export function matchPattern(root: Hole, value: Value, attempt: Attempt): Bindin
           return fail(() => `${hole.op} was expected, it is ${describe(candidate)}`, candidate);
         for (const [name, wanted] of Object.entries(hole.attrs)) {
           const actual = node.attrs[name];
-          const fits =
-            typeof wanted === "function"
-              ? wanted(actual, node)
-              : JSON.stringify(wanted) === JSON.stringify(actual);
+          const fits = typeof wanted === "function" ? wanted(actual, node) : sameAttr(wanted, actual);
           if (!fits) return fail(() => `${name} of ${hole.op} is ${JSON.stringify(actual)}`, candidate);
         }
         matched++;
@@ -144,7 +151,8 @@ export function matchPattern(root: Hole, value: Value, attempt: Attempt): Bindin
       return step(0);
     };
     if (inOrder(names)) return true;
-    return node.def.commutative === true && names.length === 2 && inOrder([...names].reverse());
+    const [first, second] = node.def.args;
+    return node.def.commutative === true && inOrder(names.map((name) => (name === first ? second! : first!)));
   }
 
   return match(root, value, () => true) ? new Map(bindings) : undefined;
@@ -158,11 +166,11 @@ export function describe(value: Value): string {
     : `a ${value.def.kind}`;
 }
 
-/** Ops of a pattern, counted along its longest alternative. */
+/** Ops of a pattern, each hole once, counted along its longest alternative. */
 export function patternSize(hole: Hole, seen = new Set<Hole>()): number {
   if (seen.has(hole)) return 0;
   seen.add(hole);
-  if (hole.kind === "either") return Math.max(...hole.of.map((option) => patternSize(option, seen)));
+  if (hole.kind === "either") return Math.max(...hole.of.map((option) => patternSize(option, new Set(seen))));
   if (hole.kind !== "op") return 0;
   return Object.values(hole.args)
     .flat()

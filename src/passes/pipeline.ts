@@ -13,14 +13,18 @@ import { fuseLinear } from "./fused/fuse-linear.ts";
 import { fuseNorms } from "./fused/fuse-norms.ts";
 import { fuseRope } from "./fused/fuse-rope.ts";
 import { recogniseTernary } from "./fused/recognise-ternary.ts";
+import { inlineConstants } from "./packed/inline-constants.ts";
 import { narrowWeights } from "./packed/narrow-weights.ts";
 import { packTernaryWeights } from "./packed/pack-ternary.ts";
 import { selectLogits, sinkSlices } from "./packed/select-logits.ts";
 import type { Pass, Phase } from "./pass.ts";
 import { attendInPlacePass } from "./stateful/attend-in-place.ts";
 import { bindDecoderInputs } from "./stateful/bind-decoder-inputs.ts";
+import { boundPositions } from "./stateful/bound-positions.ts";
+import { cachesToStates } from "./stateful/caches-to-states.ts";
 import { orderOperands } from "./stateful/order-operands.ts";
-import { resolvePositions } from "./stateful/resolve-positions.ts";
+import { recogniseMasks } from "./stateful/recognise-masks.ts";
+import { tabulateRope } from "./stateful/tabulate-rope.ts";
 
 /** Clean-up between steps: cheap, and run wherever a step leaves something to tidy. */
 const tidy = [foldConstants, simplifyArithmetic, simplifyMovement, mergeDuplicates] as const;
@@ -51,10 +55,21 @@ export const pipeline: readonly { readonly phase: Phase; readonly passes: readon
   },
   {
     phase: "stateful",
-    passes: [bindDecoderInputs, ...tidy, resolvePositions, attendInPlacePass, ...tidy, orderOperands],
+    passes: [
+      bindDecoderInputs,
+      ...tidy,
+      boundPositions,
+      tabulateRope,
+      recogniseMasks,
+      cachesToStates,
+      ...tidy,
+      attendInPlacePass,
+      ...tidy,
+      orderOperands,
+    ],
   },
   {
     phase: "packed",
-    passes: [selectLogits, sinkSlices, packTernaryWeights, narrowWeights],
+    passes: [selectLogits, sinkSlices, packTernaryWeights, narrowWeights, inlineConstants],
   },
 ];

@@ -1,4 +1,4 @@
-import type { Builder, Graph, Value } from "../ir/graph.ts";
+import type { Builder, Graph, Node, Value } from "../ir/graph.ts";
 import { InferenceError } from "../ir/ops/op.ts";
 import { definePass, type Pass, type PassContext } from "./pass.ts";
 import {
@@ -42,18 +42,17 @@ export interface Rule {
   ): Promise<Value | Miss | undefined> | Value | Miss | undefined;
 }
 
-type Checked = Miss | undefined | undefined;
-
 export function rule<C extends string>(definition: {
   readonly name: string;
   readonly doc: string;
   readonly quiet?: boolean;
   pattern(p: PatternBuilder): Readonly<Record<C | "root", Hole>>;
-  check?(match: Match<C>, context: PassContext): Checked | Promise<Checked>;
+  check?(match: Match<C>, context: PassContext): Miss | undefined | Promise<Miss | undefined>;
   /** May decline too, where building is the only way to know. */
   rewrite(b: Builder, match: Match<C>, context: PassContext): Value | Miss | undefined;
 }): Rule {
   const holes = definition.pattern(patternBuilder);
+  if (rootOps(holes.root).length === 0) throw new Error(`the root of the rule ${definition.name} is no op`);
   return {
     name: definition.name,
     doc: definition.doc,
@@ -85,21 +84,31 @@ export function rewritePass(name: string, doc: string, rules: readonly Rule[]): 
   return definePass({
     name,
     doc,
-    run: (graph, context) => applyRules(graph, [...rules, ...context.rulesFor(name)], context),
+    rules,
+    run: (graph, context) => applyRules(graph, rules, context),
   });
 }
 
 /** Near misses kept for one rule; a model with more of them has one cause. */
 const missLimit = 64;
 
+/** Far more than any graph needs for its rules to come to rest. */
+const roundLimit = 1000;
+
+/**
+ * Applies rules to every node, again and again until none applies.
+ * @throws Error when the rules do not come to rest
+ */
 export async function applyRules(graph: Graph, rules: readonly Rule[], context: PassContext): Promise<void> {
   const byOp = new Map<string, Rule[]>();
   for (const candidate of rules)
     for (const op of rootOps(candidate.root)) byOp.set(op, [...(byOp.get(op) ?? []), candidate]);
   const misses = new Map<Value, Map<Rule, { why: string; at: string }>>();
 
-  for (let changed = true; changed; ) {
-    changed = false;
+  let applied = new Set<string>();
+  for (let round = 0; round === 0 || applied.size > 0; round++) {
+    if (round > roundLimit) throw new Error(`rules that undo one another: ${[...applied].join(", ")}`);
+    applied = new Set();
     graph.edit("sweep").sweep();
     misses.clear();
     for (const node of graph.nodes) {
@@ -111,19 +120,21 @@ export async function applyRules(graph: Graph, rules: readonly Rule[], context: 
           node.def.mutates !== undefined;
         if (!isLive) break;
         const attempt: Attempt = { matched: 0, reason: "", at: undefined };
+        const before = graph.valueCount;
         const found = matchPattern(candidate.root, root, attempt);
         const outcome = found
           ? await applyOne(candidate, found, graph, context)
           : nearMiss(candidate, attempt);
-        if (outcome === undefined) continue;
-        if ("miss" in outcome) {
-          if (candidate.isFusion) remember(misses, root, candidate, outcome);
-          continue;
+        if (outcome !== undefined && !("miss" in outcome) && !isRepetition(root, outcome)) {
+          graph.edit(candidate.name).replace(root, outcome);
+          reportOf(context, candidate.name).matched++;
+          applied.add(candidate.name);
+          break;
         }
-        graph.edit(candidate.name).replace(root, outcome);
-        reportOf(context, candidate.name).matched++;
-        changed = true;
-        break;
+        // What was built in vain must not count as a user of what it takes.
+        if (graph.valueCount > before) graph.edit("sweep").sweep();
+        if (outcome !== undefined && "miss" in outcome && candidate.isFusion)
+          remember(misses, root, candidate, outcome);
       }
     }
   }
@@ -144,6 +155,18 @@ async function applyOne(candidate: Rule, found: Bindings, graph: Graph, context:
   }
 }
 
+/** Whether a rewrite built what was there already. */
+const isRepetition = (root: Value, outcome: Value): boolean =>
+  root === outcome ||
+  (root.node !== undefined && outcome.node !== undefined && formula(root.node) === formula(outcome.node));
+
+function formula({ op, args, attrs }: Node): string {
+  const names = Object.entries<Value | readonly Value[] | undefined>(args).map(
+    ([name, arg]) => `${name}: ${[arg ?? []].flat().map((value) => (value as Value).id)}`,
+  );
+  return `${op}(${names.join("; ")}) ${Object.entries(attrs).join("; ")}`;
+}
+
 /** A pattern that matched for the most part and then did not is worth a sentence. */
 function nearMiss(candidate: Rule, attempt: Attempt): Miss | undefined {
   if (!candidate.isFusion || attempt.matched < 3 || attempt.matched * 2 < candidate.size) return undefined;
@@ -162,8 +185,9 @@ function remember(
   misses.set(root, ofRoot);
 }
 
+/** The ops that a pattern's root can be, each once. */
 const rootOps = (hole: Hole): readonly string[] =>
-  hole.kind === "op" ? [hole.op] : hole.kind === "either" ? hole.of.flatMap(rootOps) : [];
+  hole.kind === "op" ? [hole.op] : hole.kind === "either" ? [...new Set(hole.of.flatMap(rootOps))] : [];
 
 export function reportOf(context: PassContext, name: string): RuleReport {
   const found = context.rules.get(name) ?? { matched: 0, misses: [] };

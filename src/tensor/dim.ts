@@ -52,8 +52,13 @@ export const addDims = (a: Dim, b: Dim): Dim =>
   make([...termsOf(a), ...termsOf(b)], constantOf(a) + constantOf(b));
 export const subtractDims = (a: Dim, b: Dim): Dim => addDims(a, multiplyDims(b, -1));
 
+/** More than any real size has: beyond it an expression is a mistake, or made to take forever. */
+const maxTerms = 4096;
+
+/** @throws RangeError when the product has thousands of terms */
 export function multiplyDims(a: Dim, b: Dim): Dim {
   const terms: Term[] = [];
+  if (termsOf(a).length * termsOf(b).length > maxTerms) throw new RangeError("a size has too many terms");
   for (const x of withConstant(a)) {
     for (const y of withConstant(b)) {
       const atoms = [...x.atoms, ...y.atoms].sort((p, q) => (p.key < q.key ? -1 : p.key > q.key ? 1 : 0));
@@ -65,9 +70,12 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
 
 export const productOf = (dims: readonly Dim[]): Dim => dims.reduce(multiplyDims, 1);
 
-/** floor(a / b). Exact where b divides every term of a; else an opaque `floordiv`. */
+/**
+ * floor(a / b). Exact where b divides every term of a; else an opaque `floordiv`. What b = 0 gives means
+ * nothing, but it is a number.
+ */
 export function floorDivideDims(a: Dim, b: Dim): Dim {
-  if (typeof a === "number" && typeof b === "number") return b === 0 ? 0 : Math.floor(a / b);
+  if (typeof a === "number" && typeof b === "number") return b === 0 ? 0 : Math.floor(a / b) + 0;
   return divideExactly(a, b) ?? opaque("floordiv", a, b);
 }
 
@@ -81,13 +89,15 @@ export function moduloDims(a: Dim, b: Dim): Dim {
 
 export function maxDims(a: Dim, b: Dim): Dim {
   if (isAtLeast(a, b)) return a;
-  return isAtLeast(b, a) ? b : opaque("max", a, b);
+  return isAtLeast(b, a) ? b : opaque("max", ...byKey(a, b));
 }
 
 export function minDims(a: Dim, b: Dim): Dim {
   if (isAtLeast(a, b)) return b;
-  return isAtLeast(b, a) ? a : opaque("min", a, b);
+  return isAtLeast(b, a) ? a : opaque("min", ...byKey(a, b));
 }
+
+const byKey = (a: Dim, b: Dim): readonly [Dim, Dim] => (dimKey(a) <= dimKey(b) ? [a, b] : [b, a]);
 
 /** Whether a ≥ b is certain. */
 export const isAtLeast = (a: Dim, b: Dim): boolean => minOf(subtractDims(a, b)) >= 0;
@@ -219,7 +229,7 @@ const monomialKey = (atoms: readonly Atom[]): string => atoms.map((atom) => atom
 
 /** Brings a sum of terms to normal form: like terms joined, zero terms gone, terms sorted by key. */
 function make(terms: readonly Term[], constant: number): Dim {
-  const byKey = new Map<string, Term>();
+  const joined = new Map<string, Term>();
   let rest = constant;
   for (const term of terms) {
     if (term.atoms.length === 0) {
@@ -227,19 +237,21 @@ function make(terms: readonly Term[], constant: number): Dim {
       continue;
     }
     const key = monomialKey(term.atoms);
-    const coefficient = (byKey.get(key)?.coefficient ?? 0) + term.coefficient;
-    byKey.set(key, { coefficient, atoms: term.atoms });
+    const coefficient = (joined.get(key)?.coefficient ?? 0) + term.coefficient;
+    joined.set(key, { coefficient, atoms: term.atoms });
   }
-  const sorted = [...byKey].filter(([, term]) => term.coefficient !== 0).sort(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = [...joined]
+    .filter(([, term]) => term.coefficient !== 0)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   if (sorted.length === 0) return rest;
   let min = rest;
   let max = rest;
   let key = "";
   for (const [name, { coefficient, atoms }] of sorted) {
-    const low = coefficient * atoms.reduce((p, atom) => p * atom.min, 1);
-    const high = coefficient * atoms.reduce((p, atom) => p * atom.max, 1);
-    min += Math.min(low, high);
-    max += Math.max(low, high);
+    let bounds: Interval = [coefficient, coefficient];
+    for (const atom of atoms) bounds = corners(bounds, [atom.min, atom.max], (p, q) => p * q);
+    min += bounds[0];
+    max += bounds[1];
     const magnitude = Math.abs(coefficient);
     const text = magnitude === 1 ? name : `${magnitude}*${name}`;
     if (key === "") key = coefficient < 0 ? `-${text}` : text;
@@ -274,17 +286,33 @@ function opaque(kind: OpaqueFunction, a: Dim, b: Dim): Dim {
   return make([{ coefficient: 1, atoms: [{ kind, key, a, b, min, max }] }], 0);
 }
 
-function boundsOf(kind: OpaqueFunction, a: Dim, b: Dim): readonly [number, number] {
+/** A smallest and a largest value, both included. */
+type Interval = readonly [number, number];
+
+/** Bounds of an operation on two intervals that is monotone in each operand, whichever way. */
+function corners(a: Interval, b: Interval, apply: (x: number, y: number) => number): Interval {
+  const values = [apply(a[0], b[0]), apply(a[0], b[1]), apply(a[1], b[0]), apply(a[1], b[1])];
+  return [Math.min(...values), Math.max(...values)];
+}
+
+function boundsOf(kind: OpaqueFunction, a: Dim, b: Dim): Interval {
+  const [lowest, highest] = [minOf(b), maxOf(b)];
   switch (kind) {
     case "max":
-      return [Math.max(minOf(a), minOf(b)), Math.max(maxOf(a), maxOf(b))];
+      return [Math.max(minOf(a), lowest), Math.max(maxOf(a), highest)];
     case "min":
-      return [Math.min(minOf(a), minOf(b)), Math.min(maxOf(a), maxOf(b))];
+      return [Math.min(minOf(a), lowest), Math.min(maxOf(a), highest)];
     case "mod":
-      return [0, Math.max(0, maxOf(b) - 1)];
+      return [Math.min(0, lowest + 1), Math.max(0, highest - 1)];
     case "floordiv": {
-      const divisor = Math.max(1, minOf(b));
-      return [Math.min(0, Math.floor(minOf(a) / divisor)), Math.max(0, Math.floor(maxOf(a) / divisor))];
+      // Monotone on either side of zero; at zero the quotient is 0.
+      const sides: Interval[] = [];
+      if (highest > 0) sides.push([Math.max(1, lowest), highest]);
+      if (lowest < 0) sides.push([lowest, Math.min(-1, highest)]);
+      const divide = (x: number, y: number) => Math.floor(x / y) + 0;
+      const bounds = sides.map((side) => corners([minOf(a), maxOf(a)], side, divide));
+      if (lowest <= 0 && highest >= 0) bounds.push([0, 0]);
+      return [Math.min(...bounds.map(([low]) => low)), Math.max(...bounds.map(([, high]) => high))];
     }
   }
 }

@@ -59,6 +59,7 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 /** Zero-filled memory for `length` elements of `dtype`. */
 export const allocate = (dtype: DType, length: number): TensorData => new storage[dtype](length);
 
+/** A tensor of the given elements, rounded to what `dtype` can represent where they come as a list, or of zeros. */
 export function tensor(
   dtype: DType,
   shape: readonly number[],
@@ -68,6 +69,7 @@ export function tensor(
   if (!Array.isArray(data)) return { dtype, shape, data: data as TensorData };
   const memory = allocate(dtype, data.length);
   memory.set(data as number[]);
+  roundToDType(dtype, memory);
   return { dtype, shape, data: memory };
 }
 
@@ -89,7 +91,10 @@ export function byteLength(dtype: DType, count: number): number {
   return count * storage[dtype].BYTES_PER_ELEMENT;
 }
 
-/** Decodes `count` little-endian elements from a file's bytes. Copies only where the layout differs. */
+/**
+ * Decodes `count` little-endian elements from a file's bytes, into memory of their own. Any byte but 0 is true.
+ * @throws RangeError when there are too few bytes
+ */
 export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): TensorData {
   const need = byteLength(dtype, count);
   if (bytes.byteLength < need) throw new RangeError(`${need} bytes expected, ${bytes.byteLength} found`);
@@ -97,18 +102,18 @@ export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): 
   switch (dtype) {
     case "f16":
     case "bf16": {
-      const words = new Uint16Array(aligned(bytes, need, 2), 0, count);
+      const words = new Uint16Array(bufferOf(bytes, need), 0, count);
       const widen = dtype === "f16" ? float16ToFloat32 : bfloat16ToFloat32;
       for (let i = 0; i < count; i++) out[i] = widen(words[i]!);
       return out;
     }
     case "i64": {
-      const words = new BigInt64Array(aligned(bytes, need, 8), 0, count);
+      const words = new BigInt64Array(bufferOf(bytes, need), 0, count);
       for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
       return out;
     }
     case "u64": {
-      const words = new BigUint64Array(aligned(bytes, need, 8), 0, count);
+      const words = new BigUint64Array(bufferOf(bytes, need), 0, count);
       for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
       return out;
     }
@@ -123,6 +128,10 @@ export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): 
         const code = (bytes[Math.floor(i / perByte)]! >> (bits * (i % perByte))) & ((1 << bits) - 1);
         out[i] = (code ^ signBit) - signBit;
       }
+      return out;
+    }
+    case "bool": {
+      for (let i = 0; i < count; i++) out[i] = bytes[i] === 0 ? 0 : 1;
       return out;
     }
     default: {
@@ -146,12 +155,12 @@ export function encodeElements(dtype: DType, data: TensorData): Uint8Array<Array
     }
     case "i64": {
       const words = new BigInt64Array(count);
-      for (let i = 0; i < count; i++) words[i] = BigInt(clampToInt64(data[i]!));
+      for (let i = 0; i < count; i++) words[i] = toInt64(data[i]!);
       return new Uint8Array(words.buffer);
     }
     case "u64": {
       const words = new BigUint64Array(count);
-      for (let i = 0; i < count; i++) words[i] = BigInt(data[i]!);
+      for (let i = 0; i < count; i++) words[i] = toUint64(data[i]!);
       return new Uint8Array(words.buffer);
     }
     case "i2":
@@ -171,23 +180,27 @@ export function encodeElements(dtype: DType, data: TensorData): Uint8Array<Array
   }
 }
 
-/** 2^63 - 1 is not an f64: the value meant by "as far as it goes" comes back as the largest one that is. */
-const clampToInt64 = (value: number): number => Math.min(Math.max(value, -(2 ** 63)), 2 ** 63 - 1024);
+/** 2^63 - 1, meant as "as far as it goes", is held as the nearest f64, 2^63, and goes back to what it was. */
+const toInt64 = (value: number): bigint =>
+  value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(Math.max(value, -(2 ** 63)));
+const toUint64 = (value: number): bigint => (value >= 2 ** 64 ? 2n ** 64n - 1n : BigInt(Math.max(value, 0)));
 
 /** Truncates a number and wraps it as two's complement does; NaN and the infinities become 0. */
 export function toInteger(dtype: DType, value: number): number {
-  const truncated = Math.trunc(value);
+  if (!Number.isFinite(value)) return 0;
+  const truncated = Math.trunc(value) + 0; // -0 becomes 0
   const range = integerRange(dtype);
-  if (!Number.isFinite(truncated)) return 0;
   if (range === undefined) return truncated;
   const [low, high] = range;
   if (truncated >= low && truncated <= high) return truncated;
   const size = high - low + 1;
-  return truncated - Math.floor((truncated - low) / size) * size;
+  const rest = (truncated % size) + 0; // exact, with the sign of the dividend
+  if (rest < low) return rest + size;
+  return rest > high ? rest - size : rest;
 }
 
-function aligned(bytes: Uint8Array, length: number, alignment: number): ArrayBuffer {
-  if (bytes.byteOffset % alignment === 0 && bytes.byteOffset === 0 && bytes.buffer instanceof ArrayBuffer)
-    return bytes.buffer;
+/** A buffer that begins with the bytes, whatever their alignment in the one they are in. */
+function bufferOf(bytes: Uint8Array, length: number): ArrayBuffer {
+  if (bytes.byteOffset === 0 && bytes.buffer instanceof ArrayBuffer) return bytes.buffer;
   return new Uint8Array(bytes.subarray(0, length)).buffer; // A Buffer's `slice` would not copy.
 }

@@ -1,4 +1,5 @@
-import { type Builder, sameValueType, type Value } from "../../ir/graph.ts";
+import { sameValueType } from "../../ir/builder.ts";
+import type { Builder, Value } from "../../ir/graph.ts";
 import { inlineWeight } from "../../ir/weights.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import { scalarTensor } from "../../tensor/tensor.ts";

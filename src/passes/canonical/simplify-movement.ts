@@ -1,6 +1,7 @@
-import { type Builder, sameValueType, type Value } from "../../ir/graph.ts";
+import { sameValueType } from "../../ir/builder.ts";
+import type { Builder, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/type.ts";
-import { type Dim, sameDim } from "../../tensor/dim.ts";
+import { type Dim, sameDim, unboundedDim } from "../../tensor/dim.ts";
 import { rewritePass, rule } from "../rule.ts";
 
 const perm = (value: Value): readonly number[] => value.node!.attrs.perm as readonly number[];
@@ -24,6 +25,24 @@ const noOp = (op: "reshape" | "expand" | "slice" | "pad" | "tile") =>
       return steps?.some((step) => step < 0) ? undefined : m.x;
     },
   });
+
+/** Exporters write "to the end" as the largest integer they have. */
+const boundedSlice = rule<"x" | "starts" | "ends">({
+  name: "bounded-slice",
+  doc: "A slice that ends beyond the axis ends with it.",
+  quiet: true,
+  pattern(p) {
+    const [x, starts, ends] = [p.any(), p.any(), p.any()];
+    return { root: p("slice", { x, starts, ends }), x, starts, ends };
+  },
+  rewrite(b, m) {
+    const { axes, steps } = m.root.node!.attrs as { axes: readonly number[]; steps: readonly number[] };
+    const isBeyond = (end: Dim, i: number) => typeof end === "number" && end > unboundedDim && steps[i]! > 0;
+    if (!m.ends.contents?.some(isBeyond)) return undefined;
+    const ends = m.ends.contents.map((end, i) => (isBeyond(end, i) ? m.x.type.shape.at(axes[i]!)! : end));
+    return b("slice", { x: m.x, starts: m.starts, ends: b.dims(ends) }, { axes, steps });
+  },
+});
 
 const reshapeOfReshape = rule<"x">({
   name: "reshape-of-reshape",
@@ -141,6 +160,7 @@ export const simplifyMovement = rewritePass(
     noOp("reshape"),
     noOp("expand"),
     noOp("slice"),
+    boundedSlice,
     noOp("pad"),
     noOp("tile"),
     reshapeOfReshape,

@@ -1,7 +1,6 @@
 import { diagnostics } from "../../errors.ts";
 import type { Node, Value } from "../../ir/graph.ts";
-import { analyseTernary, ternaryCodes } from "../../ir/ternary.ts";
-import { inlineWeight } from "../../ir/weights.ts";
+import { analyseTernary, ternaryCodes, ternaryScale } from "../../ir/ternary.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import { definePass } from "../pass.ts";
 import { reportOf } from "../rule.ts";
@@ -32,7 +31,7 @@ export const recogniseTernary = definePass({
       }
       if (facts.warning) context.report(diagnostics.oddWeight(facts.warning, placeOf(users)));
       const codes = b.constant(ternaryCodes(weight.def.data));
-      const scale = b.constant(inlineWeight(facts.scale));
+      const scale = b.constant(ternaryScale(weight.def.data, facts));
       for (const node of users) {
         const bias = node.args.bias as Value | undefined;
         const linear = b(

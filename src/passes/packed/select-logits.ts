@@ -15,7 +15,7 @@ export const selectLogits = definePass({
     const b = graph.edit("select-logits");
     const last = b(
       "slice",
-      { x: logits, starts: b.dims([-1]), ends: b.dims([2 ** 53]) },
+      { x: logits, starts: b.dims([-1]), ends: b.dims([shape[1]!]) },
       { axes: [1], steps: [1] },
     );
     const flat = b("reshape", { x: last, shape: b.dims([shape[0]!, shape[2]!]) });
