@@ -10,7 +10,11 @@ import type { Tensor } from "../tensor/tensor.ts";
 export interface ProgramGraph {
   readonly values: readonly { readonly dtype: DType; readonly shape: readonly Dim[] }[];
   /** Integer inputs whose elements other sizes depend on (`start_pos`) say so in `contents`. */
-  readonly inputs: readonly { readonly name: string; readonly value: number; readonly contents?: readonly Dim[] }[];
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly value: number;
+    readonly contents?: readonly Dim[];
+  }[];
   readonly outputs: readonly { readonly name: string; readonly value: number }[];
   readonly states: readonly { readonly name: string; readonly value: number }[];
   readonly constants: readonly ProgramConstant[];
@@ -30,5 +34,4 @@ export interface ProgramNode {
 
 export type ProgramConstant =
   /** A blob of the program, by its key among the named data. */
-  | { readonly value: number; readonly key: string }
-  | { readonly value: number; readonly inline: Tensor };
+  { readonly value: number; readonly key: string } | { readonly value: number; readonly inline: Tensor };

@@ -5,7 +5,7 @@ import { fitToDType } from "./fit.ts";
 import { denseRows, gemm } from "./gemm.ts";
 
 /** From this many rows on, copying the weights into panels costs less than it saves. */
-export const panelRows = 4;
+const panelRows = 4;
 
 export const linear: Kernel<NeuralOps["nn.linear"]> = ({ x, weight, bias }) => {
   const [columns, depth] = weight.shape as [number, number];

@@ -35,8 +35,8 @@ export const rmsNorm: Kernel<NeuralOps["nn.rms_norm"]> = ({ x, scale }, { eps })
     const from = row * width;
     let sum = 0;
     for (let i = 0; i < width; i++) sum += data[from + i]! * data[from + i]!;
-    const inverse = 1 / Math.sqrt(sum / width + eps);
-    for (let i = 0; i < width; i++) out[from + i] = data[from + i]! * inverse * factors[i]!;
+    const inverse = Math.fround(1 / Math.sqrt(Math.fround(Math.fround(sum / width) + eps)));
+    for (let i = 0; i < width; i++) out[from + i] = Math.fround(data[from + i]! * inverse) * factors[i]!;
   }
   return [{ ...x, data: fitToDType(x.dtype, out) }];
 };

@@ -1,0 +1,36 @@
+import { dirname, join } from "node:path";
+import { BitnetcError } from "../errors.ts";
+import { readBytes } from "../node/file-source.ts";
+import { openProgram } from "../node/open-program.ts";
+import type { Session } from "../runtime/index.ts";
+import type { CommandCall } from "./cli.ts";
+import { Progress } from "./progress.ts";
+
+/** Opens the program that a command is about, with the options that `run` and `eval` share. */
+export async function openForCommand(call: CommandCall<"run"> | CommandCall<"eval">): Promise<Session> {
+  const { argument, options, io } = call;
+  const progress = new Progress(io);
+  try {
+    const session = await openProgram(argument, {
+      device: options.device,
+      ...(options.tokenizer === undefined ? {} : { tokenizer: await readTokenizer(options.tokenizer) }),
+      onProgress: (loaded, total) => progress.show("loading", loaded, total),
+    });
+    if (options.verbose) io.err(`device: ${session.device}\n`);
+    return session;
+  } finally {
+    progress.clear();
+  }
+}
+
+/** A tokenizer.json, with the tokenizer_config.json beside it if there is one. */
+async function readTokenizer(path: string): Promise<{ readonly json: string; readonly config?: string }> {
+  const text = new TextDecoder();
+  const json = text.decode(await readBytes(path));
+  try {
+    return { json, config: text.decode(await readBytes(join(dirname(path), "tokenizer_config.json"))) };
+  } catch (error) {
+    if (error instanceof BitnetcError && error.code === "file-missing") return { json };
+    throw error;
+  }
+}

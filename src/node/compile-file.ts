@@ -1,0 +1,54 @@
+import { dirname, extname } from "node:path";
+import { BitnetcError, diagnostics } from "../errors.ts";
+import { type CompileResult, compile, type Input } from "../index.ts";
+import type { OptionsInput } from "../options.ts";
+import { directoryFiles } from "./directory.ts";
+import { fileSink } from "./file-sink.ts";
+import { fileSource, isFolder } from "./file-source.ts";
+
+/**
+ * A model's files: an .onnx file with what lies beside it, a checkpoint's folder, or the folder of a
+ * .safetensors file.
+ * @throws BitnetcError `file-missing`, `file-read` or `input-kind`
+ */
+export async function openInput(path: string): Promise<Input & AsyncDisposable> {
+  if (await isFolder(path)) {
+    const files = await directoryFiles(path);
+    return { files, [Symbol.asyncDispose]: () => files.close() };
+  }
+  const extension = extname(path).toLowerCase();
+  if (extension !== ".onnx" && extension !== ".safetensors")
+    throw new BitnetcError(diagnostics.unknownInputKind(path));
+  const files = await directoryFiles(dirname(path));
+  // Opened by its path: the model itself may be a link to anywhere.
+  const model = await fileSource(path);
+  return {
+    model,
+    files,
+    async [Symbol.asyncDispose]() {
+      await model.close();
+      await files.close();
+    },
+  };
+}
+
+/**
+ * Compiles the model at `path` to a program file. It appears at `outputPath` when it is complete; when
+ * something is wrong, nothing appears, and what was there before stays.
+ * @throws BitnetcError
+ */
+export async function compileFile(
+  path: string,
+  outputPath: string,
+  options: OptionsInput = {},
+): Promise<CompileResult> {
+  await using input = await openInput(path);
+  const sink = await fileSink(outputPath);
+  try {
+    const result = await compile(input, sink, options);
+    await sink.commit();
+    return result;
+  } finally {
+    await sink.discard();
+  }
+}

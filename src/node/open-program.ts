@@ -1,0 +1,8 @@
+import { type OpenOptions, open, type Session } from "../runtime/index.ts";
+import { fileSource } from "./file-source.ts";
+
+/** Opens the program file at `path`. @throws BitnetcError */
+export async function openProgram(path: string, options: OpenOptions = {}): Promise<Session> {
+  await using source = await fileSource(path);
+  return await open(source, options);
+}
