@@ -130,7 +130,12 @@ export const diagnostics = {
       "Run it with tensors as inputs.",
     ),
   kernelMissing: (op: string, at: string) =>
-    error("kernel-missing", `There is no CPU kernel for ${op}.`, at, "Open the program with the plugin that has the op."),
+    error(
+      "kernel-missing",
+      `There is no CPU kernel for ${op}.`,
+      at,
+      "Open the program with the plugin that has the op.",
+    ),
   runFailed: (op: string, why: string, at: string) => error("run-failed", `${op}: ${why}`, at),
   programInput: (name: string, problem: string) => error("program-input", `Input ${name} ${problem}.`, name),
   promptEmpty: () =>
@@ -286,12 +291,7 @@ export const diagnostics = {
   onnxUndefinedOutput: (name: string) =>
     error("onnx-undefined-output", "No node computes this output of the model.", name),
   onnxUnsupportedOp: (op: string, node: string) =>
-    error(
-      "onnx-unsupported-op",
-      `The op ${op} is not supported.`,
-      node,
-      "A plugin can add ops (`onnxOp`).",
-    ),
+    error("onnx-unsupported-op", `The op ${op} is not supported.`, node, "A plugin can add ops (`onnxOp`)."),
   onnxUnsupported: (op: string, sentence: string, node: string) =>
     error("onnx-unsupported", `${op}: ${sentence}.`, node),
   onnxMissingInput: (op: string, index: number, node: string) =>
@@ -461,6 +461,11 @@ export const diagnostics = {
     error("option", `The option ${name} is not valid: ${problem}.`, name),
   pluginClash: (plugin: string, kind: string, name: string) =>
     error("plugin-clash", `The plugin ${plugin} adds the ${kind} ${name}, but there is one already.`, plugin),
+  rulesEndless: (rules: readonly string[], rounds: number) =>
+    error(
+      "rules-endless",
+      `The rules ${rules.join(", ")} still apply after ${rounds} rounds: what they build is what they look for.`,
+    ),
   pluginTarget: (plugin: string, kind: string, name: string, known: readonly string[]) =>
     error(
       "plugin-target",

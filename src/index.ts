@@ -3,31 +3,41 @@ export { type CompileResult, compile } from "./compiler/compile.ts";
 export { emit } from "./compiler/emit.ts";
 export { type Explanation, explain } from "./compiler/explain.ts";
 export { type Lowered, load, lower } from "./compiler/lower.ts";
-export type { CompileReport, PhaseReport, Sizes } from "./compiler/report.ts";
+export {
+  type CompileReport,
+  countOps,
+  type PhaseReport,
+  type Sizes,
+  weightBytes,
+} from "./compiler/report.ts";
 export { BitnetcError, type Diagnostic, formatDiagnostic } from "./errors.ts";
 export type { Input } from "./frontend/index.ts";
 export type { ImportedModel, ModelInfo } from "./frontend/model.ts";
-export type { ImportContext, Importer, OnnxNode } from "./frontend/onnx/importer.ts";
+export type { ImportContext, Importer, OnnxAttribute, OnnxNode } from "./frontend/onnx/importer.ts";
 export { type Builder, Graph, type Loc, type Node, type Value } from "./ir/graph.ts";
-export type { OpName, Ops } from "./ir/ops/index.ts";
+export { coreOps, type OpName, type OpRegistry, type Ops } from "./ir/ops/index.ts";
 export {
   type ArgInfo,
   type Args,
+  type AttrValue,
   InferenceError,
   type Kernel,
+  type NoAttrs,
   type OpDef,
   type OpSignature,
 } from "./ir/ops/op.ts";
+export { broadcastShapes } from "./ir/ops/shapes.ts";
 export { parseGraph } from "./ir/parse.ts";
 export { hashGraph, printGraph } from "./ir/print.ts";
-export { formatType, type TensorType } from "./ir/type.ts";
+export { formatType, sameType, type TensorType, tensorType } from "./ir/type.ts";
 export { verifyGraph } from "./ir/verify.ts";
-export type { WeightRef } from "./ir/weights.ts";
+export { computedWeight, inlineWeight, mapRows, readWeight, type WeightRef } from "./ir/weights.ts";
 export type { Options, OptionsInput } from "./options.ts";
 export { definePass, type Pass, type PassContext, type Phase, phases } from "./passes/pass.ts";
+export type { Hole, PatternBuilder } from "./passes/pattern.ts";
 export { pipeline } from "./passes/pipeline.ts";
-export { type Match, type Miss, type Rule, rewritePass, rule } from "./passes/rule.ts";
-export { definePlugin, type PassPlace, type Plugin, type PluginBuild } from "./plugin.ts";
+export { type Match, type Miss, type Rule, type RuleReport, rewritePass, rule } from "./passes/rule.ts";
+export { definePlugin, type PassPlace, type PhaseListener, type Plugin, type PluginBuild } from "./plugin.ts";
 export { describeProgram } from "./serialize/describe-program.ts";
 export { readProgram } from "./serialize/program-reader.ts";
 export { memorySink, type Sink } from "./serialize/sink.ts";

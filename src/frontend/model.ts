@@ -1,5 +1,15 @@
 import type { Graph } from "../ir/graph.ts";
 
+/** The fields of tokenizer_config.json that text needs at run time, under their names there. */
+export interface TokenizerConfig {
+  /** Text of the tokens that a chat template refers to. */
+  readonly bos_token?: string;
+  readonly eos_token?: string;
+  /** Whether the begin-of-sequence token goes before every text, where tokenizer.json does not say. */
+  readonly add_bos_token?: boolean;
+  readonly clean_up_tokenization_spaces?: boolean;
+}
+
 /** What a frontend knows of a model beside its graph. */
 export interface ModelInfo {
   readonly frontend: "onnx" | "checkpoint" | (string & {});
@@ -14,8 +24,7 @@ export interface ModelInfo {
   readonly tokenizer?: Uint8Array;
   /** Jinja source. */
   readonly chatTemplate?: string;
-  /** Text of the tokens that a chat template refers to. */
-  readonly specialTokens?: { readonly bos?: string; readonly eos?: string };
+  readonly tokenizerConfig?: TokenizerConfig;
   /** Sampling the model's authors recommend. */
   readonly sampling?: { readonly temperature?: number; readonly topK?: number; readonly topP?: number };
 }

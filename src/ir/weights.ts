@@ -132,7 +132,9 @@ export function reshapeWeight(ref: WeightRef, shape: readonly number[]): WeightR
 export function castWeight(ref: WeightRef, dtype: DType): WeightRef {
   if (ref.dtype === dtype) return ref;
   if (!isFloat(dtype)) throw new Error(`${dtype} is no float type`);
+  const isWidening = dtype === "f32" && (ref.dtype === "f16" || ref.dtype === "bf16");
   const cast = (chunk: Tensor): Tensor => {
+    if (isWidening) return { ...chunk, dtype };
     const data = allocate(dtype, chunk.data.length);
     data.set(chunk.data);
     roundToDType(dtype, data);
@@ -158,6 +160,9 @@ export function scaleWeight(ref: WeightRef, factor: number): WeightRef {
 /** What a transposed weight was before, so that transposing twice costs nothing. */
 const untransposed = new WeakMap<WeightRef, WeightRef>();
 
+/** Elements on a side of the squares that a transpose goes by: both sides of a square stay in the L1 cache. */
+const transposeTile = 32;
+
 /** Matrix transpose. */
 export function transposeWeight(ref: WeightRef): WeightRef {
   if (ref.shape.length !== 2) throw new Error(`a weight of shape [${ref.shape}] is no matrix`);
@@ -167,8 +172,13 @@ export function transposeWeight(ref: WeightRef): WeightRef {
   const shape = [columns, rows];
   const transpose = ({ dtype, data }: Tensor): Tensor => {
     const out = allocate(dtype, data.length);
-    for (let r = 0; r < rows; r++)
-      for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c]!;
+    for (let top = 0; top < rows; top += transposeTile)
+      for (let left = 0; left < columns; left += transposeTile) {
+        const bottom = Math.min(rows, top + transposeTile);
+        const right = Math.min(columns, left + transposeTile);
+        for (let r = top; r < bottom; r++)
+          for (let c = left; c < right; c++) out[c * rows + r] = data[r * columns + c]!;
+      }
     return { dtype, shape, data: out };
   };
   const result = ref.inline

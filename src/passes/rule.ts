@@ -1,3 +1,4 @@
+import { BitnetcError, diagnostics } from "../errors.ts";
 import type { Builder, Graph, Node, Value } from "../ir/graph.ts";
 import { InferenceError } from "../ir/ops/op.ts";
 import { definePass, type Pass, type PassContext } from "./pass.ts";
@@ -97,7 +98,7 @@ const roundLimit = 1000;
 
 /**
  * Applies rules to every node, again and again until none applies.
- * @throws Error when the rules do not come to rest
+ * @throws BitnetcError `rules-endless` when the rules do not come to rest
  */
 export async function applyRules(graph: Graph, rules: readonly Rule[], context: PassContext): Promise<void> {
   const byOp = new Map<string, Rule[]>();
@@ -107,7 +108,7 @@ export async function applyRules(graph: Graph, rules: readonly Rule[], context: 
 
   let applied = new Set<string>();
   for (let round = 0; round === 0 || applied.size > 0; round++) {
-    if (round > roundLimit) throw new Error(`rules that undo one another: ${[...applied].join(", ")}`);
+    if (round > roundLimit) throw new BitnetcError(diagnostics.rulesEndless([...applied], roundLimit));
     applied = new Set();
     graph.edit("sweep").sweep();
     misses.clear();

@@ -89,15 +89,19 @@ export function moduloDims(a: Dim, b: Dim): Dim {
 
 export function maxDims(a: Dim, b: Dim): Dim {
   if (isAtLeast(a, b)) return a;
-  return isAtLeast(b, a) ? b : opaque("max", ...byKey(a, b));
+  return isAtLeast(b, a) ? b : opaque("max", ...inOrder(a, b));
 }
 
 export function minDims(a: Dim, b: Dim): Dim {
   if (isAtLeast(a, b)) return b;
-  return isAtLeast(b, a) ? a : opaque("min", ...byKey(a, b));
+  return isAtLeast(b, a) ? a : opaque("min", ...inOrder(a, b));
 }
 
-const byKey = (a: Dim, b: Dim): readonly [Dim, Dim] => (dimKey(a) <= dimKey(b) ? [a, b] : [b, a]);
+/** Operands whose order does not matter: by key, a number last. */
+function inOrder(a: Dim, b: Dim): readonly [Dim, Dim] {
+  const isSwapped = isSymbolic(a) === isSymbolic(b) ? dimKey(b) < dimKey(a) : isSymbolic(b);
+  return isSwapped ? [b, a] : [a, b];
+}
 
 /** Whether a ≥ b is certain. */
 export const isAtLeast = (a: Dim, b: Dim): boolean => minOf(subtractDims(a, b)) >= 0;
@@ -281,8 +285,9 @@ function divideExactly(a: Dim, b: Dim): Dim | undefined {
 }
 
 function opaque(kind: OpaqueFunction, a: Dim, b: Dim): Dim {
-  const key = `${kind}(${dimKey(a)}, ${dimKey(b)})`;
   const [min, max] = boundsOf(kind, a, b);
+  if (min === max) return min;
+  const key = `${kind}(${dimKey(a)}, ${dimKey(b)})`;
   return make([{ coefficient: 1, atoms: [{ kind, key, a, b, min, max }] }], 0);
 }
 

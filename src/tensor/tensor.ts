@@ -196,7 +196,7 @@ export function toInteger(dtype: DType, value: number): number {
   const size = high - low + 1;
   const rest = (truncated % size) + 0; // exact, with the sign of the dividend
   if (rest < low) return rest + size;
-  return rest > high ? rest - size : rest;
+  return rest >= low + size ? rest - size : rest;
 }
 
 /** A buffer that begins with the bytes, whatever their alignment in the one they are in. */

@@ -45,7 +45,7 @@ describe("readTextFiles", () => {
       layers: 3,
       tokenizer,
       chatTemplate: "{{ messages }}",
-      specialTokens: { bos: "<|begin|>", eos: "<|end|>" },
+      tokenizerConfig: { bos_token: "<|begin|>", eos_token: "<|end|>" },
       sampling: { temperature: 0.6, topK: 40, topP: 0.9 },
     });
   });
@@ -60,7 +60,7 @@ describe("readTextFiles", () => {
       "config.json": json({ bos_token_id: 10, eos_token_id: 11 }),
       "tokenizer.json": tokenizer,
     });
-    expect(byId.specialTokens).toEqual({ bos: "<|begin|>", eos: "<|end|>" });
+    expect(byId.tokenizerConfig).toEqual({ bos_token: "<|begin|>", eos_token: "<|end|>" });
   });
 
   it("stops at the token that ends a turn of the chat template", async () => {

@@ -1,14 +1,23 @@
 import { expect } from "vitest";
+import { bitnetOps } from "../../src/ir/ops/bitnet.ts";
 import { elementwiseOps } from "../../src/ir/ops/elementwise.ts";
 import { indexingOps } from "../../src/ir/ops/indexing.ts";
 import { movementOps } from "../../src/ir/ops/movement.ts";
+import { neuralOps } from "../../src/ir/ops/neural.ts";
 import type { ArgInfo, AttrValue, OpDef } from "../../src/ir/ops/op.ts";
 import { reductionOps } from "../../src/ir/ops/reduction.ts";
 import { type Dim, dimKey } from "../../src/tensor/dim.ts";
 import { type DType, isFloat } from "../../src/tensor/dtype.ts";
 import { elementCount, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
-const table = { ...elementwiseOps, ...reductionOps, ...movementOps, ...indexingOps };
+const table = {
+  ...elementwiseOps,
+  ...reductionOps,
+  ...movementOps,
+  ...indexingOps,
+  ...neuralOps,
+  ...bitnetOps,
+};
 export type TestedOp = keyof typeof table;
 type OpArgs = Readonly<Record<string, Tensor | readonly Tensor[]>>;
 type Infos = Readonly<Record<string, ArgInfo | readonly ArgInfo[]>>;

@@ -161,6 +161,9 @@ describe("a graph with a cache", () => {
       "program-input: Input tokens has size 5 on axis 1, but must have seq with seq from 1 to 4.",
       "program-input: Input start_pos has the element 9 at 0, but must have past with past from 0 to 8.",
     ]);
+    expect(diagnosticsOf(() => executor.run(feed([], 0)))).toEqual([
+      "program-input: Input tokens has size 0 on axis 1, but must have seq with seq from 1 to 4.",
+    ]);
     const flat = { ...feed([0], 0), tokens: tensor("i64", [2]) };
     expect(diagnosticsOf(() => executor.run(flat))).toEqual([
       "program-input: Input tokens is [2], but must be [1, seq].",

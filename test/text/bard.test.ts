@@ -11,7 +11,7 @@ interface Reference {
   readonly greedy_text: string;
 }
 
-const folder = unpacked("bard.br");
+const folder = unpacked("bard.tar.br");
 const read = (name: string) => readFileSync(join(folder, name), "utf8");
 const references = Object.entries(JSON.parse(read("reference.json"))).filter(
   (entry): entry is [string, Reference] => /\.p\d$/.test(entry[0]),

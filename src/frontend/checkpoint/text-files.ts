@@ -35,6 +35,8 @@ const namedTemplate = z.looseObject({ name: z.string(), template: z.string() });
 const tokenizerConfigFile = z.looseObject({
   bos_token: tokenText,
   eos_token: tokenText,
+  add_bos_token: z.boolean().nullish(),
+  clean_up_tokenization_spaces: z.boolean().nullish(),
   chat_template: z.union([z.string(), z.array(namedTemplate)]).nullish(),
 });
 
@@ -91,7 +93,13 @@ export async function readTextFiles(
     maxPositions: config?.max_position_embeddings ?? config?.n_positions ?? undefined,
     tokenizer: tokenizer?.bytes,
     chatTemplate,
-    specialTokens: bos === undefined && eos === undefined ? undefined : defined({ bos, eos }),
+    tokenizerConfig: tokenizer && {
+      ...defined({ bos_token: bos, eos_token: eos }),
+      ...defined({
+        add_bos_token: tokenizerConfig?.add_bos_token ?? undefined,
+        clean_up_tokenization_spaces: tokenizerConfig?.clean_up_tokenization_spaces ?? undefined,
+      }),
+    },
     sampling: generation?.do_sample ? samplingOf(generation) : undefined,
   });
 }

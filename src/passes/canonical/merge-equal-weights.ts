@@ -21,12 +21,12 @@ export const mergeEqualWeights = definePass({
     const byType = new Map<string, Value[]>();
     for (const value of constants) {
       const elements = (value.type.shape as number[]).reduce((n, dim) => n * dim, 1);
-      if (elements >= smallest && isTable(value))
+      if (elements >= smallest)
         byType.set(formatType(value.type), [...(byType.get(formatType(value.type)) ?? []), value]);
     }
     const b = graph.edit("merge-equal-weights");
     for (const group of byType.values()) {
-      if (group.length < 2) continue;
+      if (group.length < 2 || !group.some(isTable)) continue;
       const first = new Map<string, Value>();
       for (const value of group) {
         const digest = await digestOf(value);
@@ -38,9 +38,8 @@ export const mergeEqualWeights = definePass({
   },
 });
 
-/** Only embeddings and heads are stored twice; hashing every weight of a big model would read it once more. */
-const isTable = (value: Value): boolean =>
-  [...value.users].some((user) => user.op === "nn.embedding" || user.op === "nn.linear");
+/** Only embeddings are stored twice, as heads; hashing every weight of a big model would read it once more. */
+const isTable = (value: Value): boolean => [...value.users].some((user) => user.op === "nn.embedding");
 
 async function digestOf(value: Value): Promise<string> {
   if (value.def.kind !== "const") throw new Error("only constants have contents");

@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import { compile } from "../../src/compiler/compile.ts";
+import { type Lowered, load, lower } from "../../src/compiler/lower.ts";
+import { printGraph } from "../../src/ir/print.ts";
+import { openInput } from "../../src/node.ts";
+import { open, type Session } from "../../src/runtime/index.ts";
+import { memorySink } from "../../src/serialize/sink.ts";
+import { tensor } from "../../src/tensor/tensor.ts";
+import { unpacked } from "../support/archive.ts";
+import { readReference } from "../support/reference.ts";
+
+/**
+ * One BitNet model, as a packed and as a master-weight checkpoint and from several exporters, against what
+ * transformers computes for it in f32 in each of the three ways it has.
+ */
+const folder = unpacked("bard.tar.br");
+const reference = readReference(folder);
+const models = [
+  { path: "hf-packed", kind: "offline" },
+  { path: "hf-bf16", kind: "online" },
+  { path: "onnx/dynamo-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-kv-opset23.onnx", kind: "offline" },
+  { path: "onnx/dynamo-external-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-online-kv.onnx", kind: "online" },
+  { path: "onnx/dynamo-packed-kv.onnx", kind: "packed" },
+  { path: "onnx/torchscript-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-nokv.onnx", kind: "offline" },
+] as const;
+const cached = models.filter(({ path }) => !path.includes("nokv"));
+
+const options = { maxSeqLen: 512, logits: "all" } as const;
+const input = (path: string) => openInput(`${folder}/${path}`);
+
+async function openCompiled(path: string): Promise<Session> {
+  const sink = memorySink();
+  await compile(await input(path), sink, options);
+  return open(sink.bytes(), { device: "cpu" });
+}
+
+describe("convergence", () => {
+  const stateful = (path: string): Promise<Lowered<"stateful">> =>
+    input(path)
+      .then((from) => load(from, options))
+      .then((lowered) => lower(lowered, "stateful"));
+
+  test("every cached export and checkpoint is one graph after the stateful phase", async () => {
+    const texts = new Map<string, string[]>();
+    for (const { path } of cached) {
+      const text = printGraph((await stateful(path)).graph, { structure: true });
+      texts.set(text, [...(texts.get(text) ?? []), path]);
+    }
+    expect([...texts.values()]).toEqual([cached.map(({ path }) => path)]);
+  });
+
+  test("and that graph holds the model's parts and no scaffolding", async () => {
+    const { report } = await stateful("onnx/torchscript-kv.onnx");
+    expect(report.ops).toEqual({
+      add: 8,
+      "bitnet.linear": 28,
+      "kv.update": 8,
+      mul: 4,
+      "nn.embedding": 1,
+      "nn.linear": 1,
+      "nn.relu2": 4,
+      "nn.rms_norm": 17,
+      "nn.rope": 8,
+      "nn.sdpa": 4,
+      reshape: 16,
+      transpose: 16,
+    });
+  });
+
+  test("an export without a cache differs in having none", async () => {
+    const { report, graph } = await stateful("onnx/dynamo-nokv.onnx");
+    expect(report.ops["kv.update"]).toBeUndefined();
+    expect(report.ops["bitnet.linear"]).toBe(28);
+    expect(graph.inputs.length).toBe(1);
+  });
+});
+
+describe.each(models)("$path computes what transformers does ($kind)", ({ path, kind }) => {
+  test("teacher-forced top-1, logits, and greedy tokens", async () => {
+    const session = await openCompiled(path);
+    for (const { ids, logits, greedy } of reference[kind].prompts) {
+      let [agreeing, largest, row] = [0, 0, 0];
+      const width = logits.length / ids.length;
+      for await (const ours of session.logits(ids)) {
+        const theirs = logits.subarray(row * width, ++row * width);
+        if (argmax(ours) === argmax(theirs)) agreeing++;
+        theirs.forEach((value, i) => {
+          largest = Math.max(largest, Math.abs(value - ours[i]!));
+        });
+      }
+      expect(row).toBe(ids.length);
+      expect(agreeing).toBe(ids.length);
+      // One flipped int8 code moves logits by about 0.1; a fault of any size moves them by far more.
+      expect(largest).toBeLessThan(0.15);
+      const tokens: number[] = [];
+      for await (const { id } of session.generate({ ids }, { maxNewTokens: 12 })) tokens.push(id);
+      expect(tokens).toEqual(greedy.slice(0, 12));
+    }
+  }, 60_000);
+});
+
+test("perplexity over 1,024 tokens is the same from every source, and the reference's over all", async () => {
+  const values: number[] = [];
+  for (const { path } of models.filter((model) => !model.path.includes("external"))) {
+    const session = await openCompiled(path);
+    const windows = reference.validation.slice(0, 4 * 256 + 1);
+    values.push((await session.perplexity(windows, { window: 256 })).nllPerToken);
+  }
+  for (const value of values) expect(Math.abs(value - values[0]!)).toBeLessThan(5e-4);
+}, 120_000);
+
+test("the cache holds what prefill and steps wrote: one call, token by token and chunks agree", async () => {
+  const session = await openCompiled("hf-packed");
+  const { ids } = reference.offline.prompts[1]!;
+  const whole: number[] = [];
+  for await (const row of session.logits(ids)) whole.push(...row);
+  const run = (tokens: readonly number[], at: number) =>
+    session.run({ tokens: tensor("i64", [1, tokens.length], tokens), start_pos: tensor("i64", [1], [at]) });
+  const width = whole.length / ids.length;
+  for (const size of [1, 4, 7]) {
+    for (let at = 0; at < ids.length; at += size) {
+      const { logits } = await run(ids.slice(at, at + size), at);
+      const rows = Math.min(size, ids.length - at);
+      expect(logits!.shape).toEqual([1, rows, width]);
+      expect(Array.from(logits!.data)).toEqual(whole.slice(at * width, (at + rows) * width));
+    }
+  }
+});
+
+test("where a weight lies, in the model's file or beside it, makes no difference to the program's", async () => {
+  const hashes = async (path: string) => {
+    const { blobs } = await compile(await input(path), memorySink(), options);
+    return blobs.map(({ sha256 }) => sha256);
+  };
+  expect(await hashes("onnx/dynamo-kv.onnx")).toEqual(await hashes("onnx/dynamo-external-kv.onnx"));
+});
+
+function argmax(row: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
+  return best;
+}

@@ -1,0 +1,6 @@
+import { acme } from "bitnetc-plugin-acme";
+
+export default {
+  maxSeqLen: 64,
+  plugins: [acme({ lanes: 512 })],
+};
