@@ -25,7 +25,7 @@ export function verifyGraph(graph: Graph): readonly string[] {
 
   for (const node of nodes) {
     const written = node.def.mutates === undefined ? undefined : node.args[node.def.mutates];
-    for (const operand of node.operands) {
+    for (const operand of new Set(node.operands)) {
       if (!isDefined(operand))
         complain(node, `an argument (${operand.def.kind}) is used before it is defined`);
       if (!operand.users.has(node)) complain(node, "is not recorded as a user of its argument");
@@ -35,7 +35,7 @@ export function verifyGraph(graph: Graph): readonly string[] {
     verifyTypes(node, complain);
     for (const result of node.results) defined.add(result);
   }
-  verifyUsers(nodes, [...defined], complain);
+  verifyUsers(nodes, [...defined, ...nodes.flatMap(({ operands }) => operands)], complain);
   verifyWrites(nodes, complain);
   for (const { name, value } of graph.outputs) {
     if (!isDefined(value)) faults.push(`output ${name} is not defined`);
@@ -76,7 +76,7 @@ function verifyTypes(node: Node, complain: Complain): void {
 /** Nodes that are not part of the graph may be recorded as users until the next sweep. */
 function verifyUsers(nodes: readonly Node[], values: readonly Value[], complain: Complain): void {
   const live = new Set(nodes);
-  for (const value of values)
+  for (const value of new Set(values))
     for (const user of value.users)
       if (live.has(user) && !user.operands.includes(value))
         complain(user, "is recorded as a user of a value that it does not take");

@@ -132,6 +132,8 @@ export function reshapeWeight(ref: WeightRef, shape: readonly number[]): WeightR
 export function castWeight(ref: WeightRef, dtype: DType): WeightRef {
   if (ref.dtype === dtype) return ref;
   if (!isFloat(dtype)) throw new Error(`${dtype} is no float type`);
+  const before = untransposed.get(ref);
+  if (before) return transposeWeight(castWeight(before, dtype));
   const isWidening = dtype === "f32" && (ref.dtype === "f16" || ref.dtype === "bf16");
   const cast = (chunk: Tensor): Tensor => {
     if (isWidening) return { ...chunk, dtype };

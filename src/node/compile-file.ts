@@ -11,25 +11,14 @@ import { fileSource, isFolder } from "./file-source.ts";
  * .safetensors file.
  * @throws BitnetcError `file-missing`, `file-read` or `input-kind`
  */
-export async function openInput(path: string): Promise<Input & AsyncDisposable> {
-  if (await isFolder(path)) {
-    const files = await directoryFiles(path);
-    return { files, [Symbol.asyncDispose]: () => files.close() };
-  }
+export async function openInput(path: string): Promise<Input> {
+  if (await isFolder(path)) return { files: await directoryFiles(path) };
   const extension = extname(path).toLowerCase();
   if (extension !== ".onnx" && extension !== ".safetensors")
     throw new BitnetcError(diagnostics.unknownInputKind(path));
   const files = await directoryFiles(dirname(path));
   // Opened by its path: the model itself may be a link to anywhere.
-  const model = await fileSource(path);
-  return {
-    model,
-    files,
-    async [Symbol.asyncDispose]() {
-      await model.close();
-      await files.close();
-    },
-  };
+  return { model: await fileSource(path), files };
 }
 
 /**
@@ -42,7 +31,7 @@ export async function compileFile(
   outputPath: string,
   options: OptionsInput = {},
 ): Promise<CompileResult> {
-  await using input = await openInput(path);
+  const input = await openInput(path);
   const sink = await fileSink(outputPath);
   try {
     const result = await compile(input, sink, options);

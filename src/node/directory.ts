@@ -1,13 +1,8 @@
 import { readdir, realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { BitnetcError, diagnostics } from "../errors.ts";
-import type { FileSet } from "../tensor/source.ts";
-import { errorCode, type FileSource, fileSource, readError } from "./file-source.ts";
-
-/** A folder's files. Closing it closes those that were opened. */
-export interface DirectoryFiles extends FileSet, AsyncDisposable {
-  close(): Promise<void>;
-}
+import type { FileSet, Source } from "../tensor/source.ts";
+import { errorCode, fileSource, readError } from "./file-source.ts";
 
 /**
  * The files of a folder. A model's files say which others they need, so a path that leads out of the
@@ -16,7 +11,7 @@ export interface DirectoryFiles extends FileSet, AsyncDisposable {
  *
  * @throws BitnetcError `file-missing` when there is no such folder; `open` throws `file-outside`
  */
-export async function directoryFiles(path: string): Promise<DirectoryFiles> {
+export async function directoryFiles(path: string): Promise<FileSet> {
   let root: string;
   try {
     root = await realpath(path);
@@ -26,7 +21,7 @@ export async function directoryFiles(path: string): Promise<DirectoryFiles> {
   const cache = /^(.*)[/\\]snapshots[/\\]/.exec(root + sep)?.[1];
   const allowed = cache === undefined ? [root] : [root, join(cache, "blobs")];
 
-  const openFile = async (file: string): Promise<FileSource | undefined> => {
+  const open = async (file: string): Promise<Source | undefined> => {
     const refuse = () => new BitnetcError(diagnostics.fileOutside(file, path));
     if (isAbsolute(file) || !isWithin(root, resolve(root, file))) throw refuse();
     let real: string;
@@ -40,27 +35,15 @@ export async function directoryFiles(path: string): Promise<DirectoryFiles> {
     return fileSource(real, join(path, file));
   };
 
-  const opened = new Map<string, Promise<FileSource | undefined>>();
-  const close = async (): Promise<void> => {
-    const sources = await Promise.allSettled(opened.values());
-    opened.clear();
-    for (const result of sources) if (result.status === "fulfilled") await result.value?.close();
-  };
   return {
     name: path,
-    close,
-    [Symbol.asyncDispose]: close,
     /** Those of the folder itself; files in folders within it can be opened all the same. */
     async list() {
       const entries = await readdir(root, { withFileTypes: true });
       const files = entries.filter((entry) => entry.isFile() || entry.isSymbolicLink());
       return files.map((entry) => entry.name).sort();
     },
-    open(file) {
-      const source = opened.get(file) ?? openFile(file);
-      opened.set(file, source);
-      return source;
-    },
+    open,
   };
 }
 

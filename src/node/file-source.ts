@@ -2,35 +2,30 @@ import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { BitnetcError, diagnostics } from "../errors.ts";
 import type { Source } from "../tensor/source.ts";
 
-/** A file, read in ranges. The descriptor stays open for the process's lifetime or until `close`. */
-export interface FileSource extends Source, AsyncDisposable {
-  close(): Promise<void>;
-}
-
 /**
+ * A file, read in ranges. It is opened for each read: a source has no end at which it could be closed.
  * @param path where the file is
  * @param name what errors call it
  * @throws BitnetcError `file-missing` or `file-read`
  */
-export async function fileSource(path: string, name = path): Promise<FileSource> {
-  let handle: FileHandle;
-  try {
-    handle = await open(path, "r");
-  } catch (cause) {
+export async function fileSource(path: string, name = path): Promise<Source> {
+  const found = await stat(path).catch((cause: unknown) => {
     throw readError(name, cause);
-  }
-  const found = await handle.stat();
-  if (!found.isFile()) {
-    await handle.close();
-    throw new BitnetcError(diagnostics.fileRead(name, "it is not a regular file"));
-  }
-  const close = () => handle.close();
+  });
+  if (!found.isFile()) throw new BitnetcError(diagnostics.fileRead(name, "it is not a regular file"));
   return {
     name,
     size: found.size,
-    read: (from, to) => readRange(handle, name, from, to),
-    close,
-    [Symbol.asyncDispose]: close,
+    async read(from, to) {
+      const handle = await open(path, "r").catch((cause: unknown) => {
+        throw readError(name, cause);
+      });
+      try {
+        return await readRange(handle, name, from, to);
+      } finally {
+        await handle.close();
+      }
+    },
   };
 }
 

@@ -3,6 +3,5 @@ import { fileSource } from "./file-source.ts";
 
 /** Opens the program file at `path`. @throws BitnetcError */
 export async function openProgram(path: string, options: OpenOptions = {}): Promise<Session> {
-  await using source = await fileSource(path);
-  return await open(source, options);
+  return open(await fileSource(path), options);
 }

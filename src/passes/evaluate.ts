@@ -84,7 +84,10 @@ async function evaluateLeaf(value: Value, { symbols = new Map(), inputs }: Bindi
   const given = inputs?.get(value);
   if (given) return given;
   const { contents } = value;
-  if (contents?.every((dim) => [...symbolsOf(dim)].every((name) => symbols.has(name)))) {
+  const unknown = new Set(
+    contents?.flatMap((dim) => [...symbolsOf(dim)]).filter((name) => !symbols.has(name)),
+  );
+  if (contents !== undefined && unknown.size === 0) {
     const shape = value.type.shape.map((dim) => evaluateDim(dim, symbols));
     return tensor(
       value.type.dtype,
@@ -92,7 +95,6 @@ async function evaluateLeaf(value: Value, { symbols = new Map(), inputs }: Bindi
       contents.map((dim) => evaluateDim(dim, symbols)),
     );
   }
-  throw new RangeError(
-    `${def.kind === "input" || def.kind === "state" ? def.name : def.kind} has no value here`,
-  );
+  const name = def.kind === "input" || def.kind === "state" ? def.name : [...unknown].join(", ");
+  throw new RangeError(`${name} has no value here`);
 }

@@ -50,7 +50,7 @@ export const patternBuilder: PatternBuilder = Object.assign(
 const scalarTolerance = 2 ** -9;
 
 const isRounded = (scalar: number, value: number): boolean =>
-  scalar === value || Math.abs(scalar - value) <= Math.abs(value) * scalarTolerance;
+  Number.isFinite(value) ? Math.abs(scalar - value) <= Math.abs(value) * scalarTolerance : scalar === value;
 
 const sameAttr = (a: unknown, b: unknown): boolean =>
   Array.isArray(a) && Array.isArray(b)

@@ -31,7 +31,7 @@ afterAll(() => folder.remove());
 
 describe("fileSource", () => {
   it("reads ranges", async () => {
-    await using source = await fileSource(folder.file("model/a.txt"));
+    const source = await fileSource(folder.file("model/a.txt"));
     expect(source.size).toBe(10);
     expect(text(await source.read(3, 7))).toBe("3456");
     expect(await source.read(10, 10)).toHaveLength(0);
@@ -122,7 +122,7 @@ describe("openInput", () => {
     writeFileSync(folder.file("model/m.onnx"), "");
     writeFileSync(folder.file("model/m.safetensors"), "");
     const names = async (path: string) => {
-      await using input = await openInput(folder.file(path));
+      const input = await openInput(folder.file(path));
       return [input.model?.name, input.files?.name];
     };
     const all = folder.file("model");

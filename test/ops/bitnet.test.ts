@@ -77,9 +77,10 @@ function naiveQuantized({ x, weight, scale, bias }: Case, group: number): number
         let sum = 0;
         for (let k = from; k < Math.min(depth, from + (group || depth)); k++)
           sum += codes[k]! * weight.data[n * depth + k]!;
-        total += sum * scaleAt(scale, n, g);
+        total += group === 0 ? sum : sum * scaleAt(scale, n, g);
       }
-      const y = f(total / s);
+      // Without groups the scale is applied as s · (1/w), rounded to f32.
+      const y = group === 0 ? f(total / f(s * f(1 / scaleAt(scale, n, 0)))) : f(total / s);
       return bias ? f(y + bias.data[n]!) : y;
     });
   });

@@ -43,7 +43,7 @@ export async function run(call: Call): Promise<number> {
 async function writeProgram(call: Call, path: string, progress: Progress): Promise<void> {
   const { options, io } = call;
   const started = performance.now();
-  await using input = await openInput(call.argument);
+  const input = await openInput(call.argument);
   const lowered = await lowerTo(call, input, "packed", progress);
   const sink = await fileSink(path);
   let size: number;
@@ -62,7 +62,7 @@ async function writeProgram(call: Call, path: string, progress: Progress): Promi
 /** Stops at a phase; the result is the graph's text. */
 async function writeGraph(call: Call, phase: Phase, progress: Progress): Promise<void> {
   const { options, io } = call;
-  await using input = await openInput(call.argument);
+  const input = await openInput(call.argument);
   const lowered = await lowerTo(call, input, phase, progress);
   progress.clear();
   const text = printGraph(lowered.graph);

@@ -9,7 +9,7 @@ import { exitCodes, type Io, printJson, printWarnings } from "../io.ts";
 /** @returns the exit code: what is unsupported is printed as the result, and fails all the same */
 export async function run(call: CommandCall<"explain">): Promise<number> {
   const { argument, options, io } = call;
-  await using input = await openInput(argument);
+  const input = await openInput(argument);
   const { report, errors } = await explain(input, await compilerOptions(call));
   if (options.json) {
     printJson(io, { ...report, ...(errors.length > 0 && { errors }) });

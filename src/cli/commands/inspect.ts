@@ -24,10 +24,10 @@ async function inspect(path: string): Promise<Inspection> {
   const extension = extname(path).toLowerCase();
   const isModel = extension === ".onnx" || extension === ".safetensors" || (await isFolder(path));
   if (!isModel) {
-    await using program = await fileSource(path);
+    const program = await fileSource(path);
     return await inspectProgram(program);
   }
-  await using input = await openInput(path);
+  const input = await openInput(path);
   const { model, files } = input;
   if (model !== undefined && extension === ".onnx") return await inspectOnnx(model, files);
   return await inspectCheckpoint(files!, path);

@@ -36,7 +36,7 @@ export const bitnetOps: OpTable<BitnetOps> = {
     doc: [
       "x [..., K] · (weight [N, K] · scale)ᵀ + bias [N] → [..., N] in x's dtype, with ternary weight codes -1, 0 and 1 in i8 or in blocks (tq2_0, tq1_0; the shape is that of the codes).",
       "scale is f32 [1], [N], or [N, ceil(K / group)]: one for every `group` neighbouring weights of a row; group 0: no groups.",
-      "`int8-per-token` quantises x as bitnet.quantize does to codes q and scale s: y = Σ q·t · scale / s, where the sum over a group is an exact integer. `float` multiplies x as it is.",
+      "`int8-per-token` quantises x as bitnet.quantize does to codes q and scale s: y = Σ q·t · scale / s, where the sum over a group is an exact integer; without groups it is divided by the f32 product s · (1/scale), as BitLinear in transformers does. `float` multiplies x as it is.",
     ].join(" "),
     args: ["x", "weight", "scale", "bias?"],
     infer({ x, weight, scale, bias }, { group }) {

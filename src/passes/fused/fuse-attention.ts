@@ -80,27 +80,17 @@ const sdpa = rule<
   | "inner"
   | "factor"
   | "cap"
+  | "lowest"
 >({
   name: "sdpa",
   doc: "softmax(q·kᵀ · scale + mask) · v → nn.sdpa (arXiv 1706.03762 §3.2.1)",
   pattern(p) {
-    const [q, k, v, mask, inner, blocked, factor, cap] = [
-      p.any(),
-      p.any(),
-      p.any(),
-      p.any(),
-      p.any(),
-      p.scalar(),
-      p.scalar(),
-      p.scalar(),
-    ];
-    const kt = p("transpose", { x: k }, { perm: (perm) => swapsLastTwo(perm) });
+    const [q, k, v, mask, inner] = [p.any(), p.any(), p.any(), p.any(), p.any()];
+    const [blocked, factor, cap, lowest] = [p.scalar(), p.scalar(), p.scalar(), p.scalar()];
+    const kt = p.either(p("transpose", { x: k }, { perm: (perm) => swapsLastTwo(perm) }), p.any());
     const scores = p("matmul", { a: q, b: kt });
     const scaled = p.either(p("mul", { a: scores, b: factor }), p("div", { a: scores, b: factor }), scores);
-    const capped = p.either(
-      p("mul", { a: p("tanh", { x: p("div", { a: scaled, b: cap }) }), b: cap }),
-      scaled,
-    );
+    const capped = p.either(p("mul", { a: p("tanh", { x: scaled }), b: cap }), scaled);
     const masked = p.either(
       p("add", { a: p("where", { condition: inner, a: capped, b: blocked }), b: mask }),
       p("where", { condition: mask, a: p("add", { a: capped, b: inner }), b: blocked }),
@@ -109,9 +99,10 @@ const sdpa = rule<
       p("add", { a: capped, b: mask }),
       capped,
     );
+    const clamped = p.either(p("maximum", { a: masked, b: lowest }), masked);
     const probabilities = p(
       "softmax",
-      { x: masked },
+      { x: clamped },
       { axis: (axis, node) => axis === -1 || axis === node.results[0]!.type.shape.length - 1 },
     );
     const safe = p.either(
@@ -120,39 +111,39 @@ const sdpa = rule<
     );
     return {
       root: p("matmul", { a: safe, b: v }),
-      q,
-      k,
-      kt,
-      v,
-      scores,
-      scaled,
-      capped,
-      masked,
-      mask,
-      blocked,
-      inner,
-      factor,
-      cap,
+      ...{ q, k, kt, v, scores, scaled, capped, masked, mask, blocked, inner, factor, cap, lowest },
     };
   },
   check(m) {
     if (m.q.type.shape.length !== 4) return m.no("the heads are not an axis of their own", m.q);
+    if (m.k === undefined && isConstantFactor(m.kt)) return m.no("k is scaled by itself", m.kt);
     if (m.blocked !== undefined && !isBlocked(m.scalar(m.blocked)!))
       return m.no(`masked scores become ${m.scalar(m.blocked)}, which softmax does not ignore`, m.blocked);
+    if (m.lowest !== undefined && !isBlocked(m.scalar(m.lowest)!))
+      return m.no(`scores are held above ${m.scalar(m.lowest)}`, m.lowest);
     return undefined;
   },
   rewrite(b, m) {
-    const scale =
-      m.factor === undefined
-        ? 1
-        : m.scaled.node!.op === "div"
-          ? 1 / m.scalar(m.factor)!
-          : m.scalar(m.factor)!;
+    const factor = m.factor === undefined ? 1 : m.scalar(m.factor)!;
+    const inner = m.factor !== undefined && m.scaled.node!.op === "div" ? 1 / factor : factor;
+    // softcap · tanh(scale · q·kᵀ / softcap): the two factors of the argument have been joined
     const softcap = m.cap === undefined ? 0 : m.scalar(m.cap)!;
-    const mask = combinedMask(b, m);
-    return b("nn.sdpa", { q: m.q, k: m.k, v: m.v, ...(mask && { mask }) }, { ...defaults, scale, softcap });
+    const scale = softcap === 0 ? inner : inner * softcap;
+    const mask = clampedMask(b, combinedMask(b, m), m.lowest);
+    const k = m.k ?? b("transpose", { x: m.kt }, { perm: [0, 1, 3, 2] });
+    return b("nn.sdpa", { q: m.q, k, v: m.v, ...(mask && { mask }) }, { ...defaults, scale, softcap });
   },
 });
+
+/** A product with a constant number that is still to be moved behind the scores. */
+const isConstantFactor = ({ node }: Value): boolean =>
+  (node?.op === "mul" || node?.op === "div") && scalarOf(node.arg("b")) !== undefined;
+
+/** Scores held above a number that stands for "not seen": a mask held above it does the same. */
+function clampedMask(b: Builder, mask: Value | undefined, lowest: Value | undefined): Value | undefined {
+  if (mask === undefined || lowest === undefined || mask.type.dtype === "bool") return mask;
+  return b("maximum", { a: mask, b: lowest });
+}
 
 const swapsLastTwo = (perm: readonly number[]): boolean =>
   perm.every((axis, i) => axis === (i === perm.length - 2 ? i + 1 : i === perm.length - 1 ? i - 1 : i));

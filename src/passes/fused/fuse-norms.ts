@@ -61,5 +61,5 @@ const layerNormBias = rule<"x" | "scale" | "norm" | "bias">({
 export const fuseNorms = rewritePass(
   "fuse-norms",
   "Recognises RMSNorm, in all the places a BitNet layer has it, and LayerNorm.",
-  [rmsNorm, layerNorm, layerNormBias],
+  [layerNorm, layerNormBias, rmsNorm],
 );

@@ -45,10 +45,20 @@ const Pow: Importer = (context) => {
   const { b } = context;
   const base = context.input(0);
   const exponent = context.input(1);
-  const common = powerDType(base.type.dtype, exponent.type.dtype);
+  const common = isExactIn(exponent, base.type.dtype)
+    ? base.type.dtype
+    : powerDType(base.type.dtype, exponent.type.dtype);
   const power = b("pow", { a: castTo(b, base, common), b: castTo(b, exponent, common) });
   return [castTo(b, power, base.type.dtype)];
 };
+
+/** Whether a constant exponent is the same number in the base's float type, as 2 is. */
+function isExactIn({ def }: Value, dtype: DType): boolean {
+  if (def.kind !== "const" || def.data.inline === undefined || !isFloat(dtype)) return false;
+  const rounded = Float64Array.from(def.data.inline.data);
+  roundToDType(dtype, rounded);
+  return rounded.every((value, i) => value === def.data.inline!.data[i]);
+}
 
 function powerDType(base: DType, exponent: DType): DType {
   if (base === exponent || (isFloat(base) && !isFloat(exponent))) return base;

@@ -25,16 +25,22 @@ const quantize: Kernel<BitnetOps["bitnet.quantize"]> = ({ x }) => {
   ];
 };
 
+/** Sums that are scaled later. */
+const unscaled: Scales = { data: new Float32Array([1]), columnStep: 0, groupStep: 0 };
+
 const linear: Kernel<BitnetOps["bitnet.linear"]> = ({ x, weight, scale, bias }, { activations, group }) => {
   const matrix = ternaryMatrix(weight, group);
   const { columns, depth } = matrix;
-  const groups = group === 0 ? 1 : Math.ceil(depth / group);
-  const scales: Scales = {
-    data: scale.data as Float32Array,
-    columnStep: scale.data.length === 1 ? 0 : groups,
-    groupStep: group === 0 ? 0 : 1,
-  };
   const isQuantized = activations === "int8-per-token";
+  const isGrouped = group !== 0;
+  const groups = isGrouped ? Math.ceil(depth / group) : 1;
+  const columnStep = scale.data.length === 1 ? 0 : groups;
+  const scalesSums = isGrouped || !isQuantized;
+  const scales = scalesSums
+    ? { data: scale.data as Float32Array, columnStep, groupStep: isGrouped ? 1 : 0 }
+    : unscaled;
+  const inverses = scalesSums ? unscaled.data : scale.data.map((w) => 1 / w);
+  const inverseStep = scalesSums ? 0 : columnStep;
   const step = isQuantized ? tileRows : 1;
   const rows = rowsOf(x);
   const values = valueScratch.take(step * depth);
@@ -55,10 +61,11 @@ const linear: Kernel<BitnetOps["bitnet.linear"]> = ({ x, weight, scale, bias }, 
       const rowScale = rowScales[i]!;
       const from = i * columns;
       const to = (first + i) * columns;
-      if (bias === undefined) for (let n = 0; n < columns; n++) out[to + n] = sums[from + n]! / rowScale;
-      else
-        for (let n = 0; n < columns; n++)
-          out[to + n] = Math.fround(sums[from + n]! / rowScale) + bias.data[n]!;
+      // sum · w / s as HF's BitLinear rounds it: over the f32 product of s and the stored 1/w.
+      for (let n = 0; n < columns; n++) {
+        const y = sums[from + n]! / Math.fround(rowScale * inverses[n * inverseStep]!);
+        out[to + n] = bias === undefined ? y : Math.fround(y) + bias.data[n]!;
+      }
     }
   }
   const shape = [...x.shape.slice(0, -1), columns];
