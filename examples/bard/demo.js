@@ -12,11 +12,26 @@ const program = join(folder, "bard.pte");
 
 function bitnetc(...args) {
   const shown = args.map((arg) => (/[\s"]/.test(arg) ? JSON.stringify(arg) : arg)).join(" ");
-  console.log(`\n$ bitnetc ${shown.replace(model, relative(process.cwd(), model)).replace(program, "bard.pte")}`);
+  console.log(
+    `\n$ bitnetc ${shown.replace(model, relative(process.cwd(), model)).replace(program, "bard.pte")}`,
+  );
   const { status } = spawnSync(process.execPath, [cli, ...args], { stdio: "inherit" });
   if (status !== 0) process.exitCode = status ?? 1;
 }
 
 bitnetc("compile", model, "-o", program);
-bitnetc("run", program, "--prompt", "ROMEO:\n", "--max-new-tokens", "120", "--temperature", "0.8", "--top-p", "0.9", "--seed", "4");
+bitnetc(
+  "run",
+  program,
+  "--prompt",
+  "ROMEO:\n",
+  "--max-new-tokens",
+  "120",
+  "--temperature",
+  "0.8",
+  "--top-p",
+  "0.9",
+  "--seed",
+  "4",
+);
 rmSync(folder, { recursive: true, force: true });

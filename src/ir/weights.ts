@@ -72,7 +72,7 @@ export async function fileWeight(
     };
   };
   if (count <= inlineLimit) return inlineWeight(await rows(0, shape[0] ?? 1));
-  return { id: bytes.id, dtype, shape, rows };
+  return { id: bytes.id, dtype, shape, ...(!isByteAligned && { whole: true }), rows };
 }
 
 /** A constant computed from others, all at once, each time it is read. */
@@ -98,6 +98,18 @@ export function mapRows(
     shape: result.shape,
     ...(ref.whole === undefined ? {} : { whole: ref.whole }),
     rows: async (from, to) => map(await ref.rows(from, to), from),
+  };
+}
+
+/** Rows `from` (inclusive) to `to` (exclusive) as a weight of its own. */
+export function rowsOfWeight(ref: WeightRef, from: number, to: number): WeightRef {
+  if (ref.inline) return inlineWeight(sliceRows(ref.inline, from, to));
+  return {
+    id: `${ref.id} | rows ${from} to ${to}`,
+    dtype: ref.dtype,
+    shape: rowsShape(ref.shape, from, to),
+    ...(ref.whole === undefined ? {} : { whole: ref.whole }),
+    rows: (first, last) => ref.rows(from + first, from + last),
   };
 }
 

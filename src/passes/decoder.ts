@@ -1,23 +1,13 @@
-import { type Graph, isOp, type Node, type Value } from "../ir/graph.ts";
+import type { Graph, Node, Value } from "../ir/graph.ts";
 import { type Dim, isSymbolic, maxOf, sameDim, symbolBounds } from "../tensor/dim.ts";
 import { isFloat, isInteger } from "../tensor/dtype.ts";
-
-/** A past/present pair: an input that is concatenated with something new and returned. */
-export interface Cache {
-  readonly past: Value;
-  readonly outputName: string;
-  /** The concatenation that is returned. */
-  readonly present: Value;
-  /** What is appended along `axis`. */
-  readonly appended: Value;
-  readonly axis: number;
-}
+import { type Cache, cacheOf } from "./caches.ts";
 
 /** What the inputs and outputs of a language model mean, told from structure: exporters name them as they like. */
 export interface Decoder {
   /** Integer [batch, sequence]: indexes the table with the vocabulary's rows. */
   readonly tokens: Value;
-  /** Name of the float [batch, sequence, vocabulary] output. */
+  /** Name of the float [batch, sequence, vocabulary] output; some exporters return [batch, vocabulary]. */
   readonly logits: string;
   readonly caches: readonly Cache[];
   /** Masks, positions and the like. */
@@ -32,17 +22,20 @@ export function findDecoder(graph: Graph): Decoder | undefined {
     .filter((cache) => cache !== undefined);
   const cached = new Set(caches.map(({ past }) => past));
   const returned = new Set(caches.map(({ outputName }) => outputName));
-  const logits = graph.outputs.find(
-    ({ name, value }) => !returned.has(name) && value.type.shape.length === 3 && isFloat(value.type.dtype),
-  );
-  if (logits === undefined) return undefined;
-  const vocabulary = logits.value.type.shape[2]!;
-  const candidates = graph.inputs
+  const tables = graph.inputs
     .filter((input) => isInteger(input.type.dtype) && input.type.shape.length === 2)
     .flatMap((input) => tablesIndexedBy(input).map((table) => ({ input, rows: table.type.shape[0]! })));
+  const isVocabulary = (width: Dim) => tables.some(({ rows }) => sameDim(rows, width));
+  const results = graph.outputs.filter(({ name, value }) => !returned.has(name) && isFloat(value.type.dtype));
+  const logits =
+    results.find(
+      ({ value }) => [2, 3].includes(value.type.shape.length) && isVocabulary(value.type.shape.at(-1)!),
+    ) ?? results.find(({ value }) => value.type.shape.length === 3);
+  if (logits === undefined) return undefined;
+  const vocabulary = logits.value.type.shape.at(-1)!;
   const best =
-    candidates.find(({ rows }) => sameDim(rows, vocabulary)) ??
-    candidates.sort((a, b) => Number(b.rows) - Number(a.rows))[0];
+    tables.find(({ rows }) => sameDim(rows, vocabulary)) ??
+    tables.sort((a, b) => Number(b.rows) - Number(a.rows))[0];
   if (best === undefined) return undefined;
   return {
     tokens: best.input,
@@ -50,16 +43,6 @@ export function findDecoder(graph: Graph): Decoder | undefined {
     caches,
     otherInputs: graph.inputs.filter((input) => input !== best.input && !cached.has(input)),
   };
-}
-
-function cacheOf(outputName: string, present: Value): Cache | undefined {
-  const { node } = present;
-  if (node === undefined || !isOp(present, "concat")) return undefined;
-  const [past, appended, ...more] = node.args.inputs as unknown as readonly Value[];
-  if (past?.def.kind !== "input" || appended === undefined || more.length > 0) return undefined;
-  if (!isFloat(past.type.dtype) || past.type.shape.length !== 4) return undefined;
-  const axis = node.attrs.axis as number;
-  return { past, outputName, present, appended, axis: axis < 0 ? axis + 4 : axis };
 }
 
 /** Constant tables that an integer input indexes, directly or through casts and reshapes. */

@@ -82,6 +82,7 @@ describe("a weight in a file", () => {
   ])("%s %j is read right where rows begin inside of a byte", async (dtype, shape) => {
     const value = counting(dtype, shape);
     const { ref } = await stored(value);
+    expect(ref.whole).toBe(true);
     for (let row = 0; row < shape[0]!; row++)
       expect(await ref.rows(row, row + 1)).toEqual(sliceRows(value, row, row + 1));
     expect(await readWeight(ref)).toEqual(value);

@@ -1,13 +1,12 @@
 import type { DType } from "../../src/tensor/dtype.ts";
 import { bytesSource, type Source } from "../../src/tensor/source.ts";
-import { encodeElements, elementCount, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { elementCount, encodeElements, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import {
   type AttributeFields,
   attribute,
   type GraphFields,
   graphAttribute,
   modelBytes,
-
   node,
   onnx,
   rawTensor,
@@ -36,7 +35,13 @@ type OnnxDType = keyof typeof dataTypes;
 /** An argument: the name of a value, a constant to be written, or nothing. */
 export type Argument = string | Tensor | undefined;
 /** `float` keeps a whole number from becoming an INT. */
-export type AttributeValue = number | string | readonly number[] | Tensor | GraphFields | { readonly float: number };
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | Tensor
+  | GraphFields
+  | { readonly float: number };
 type Size = number | string;
 
 /** i64 [n] */
@@ -58,11 +63,11 @@ export interface OnnxWriterOptions {
 export class OnnxWriter {
   readonly opset: number;
   readonly #options: OnnxWriterOptions;
-  readonly #graph: Required<Pick<GraphFields, "input" | "output" | "initializer" | "node">> = {
-    input: [],
-    output: [],
-    initializer: [],
-    node: [],
+  readonly #graph = {
+    input: [] as NonNullable<GraphFields["input"]>,
+    output: [] as NonNullable<GraphFields["output"]>,
+    initializer: [] as NonNullable<GraphFields["initializer"]>,
+    node: [] as NonNullable<GraphFields["node"]>,
   };
   /** Initializers are written once for each tensor object. */
   readonly #names = new Map<Tensor, string>();
@@ -99,7 +104,11 @@ export class OnnxWriter {
   }
 
   /** Adds a node; returns the name of its first output. */
-  op(type: string, inputs: readonly Argument[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
+  op(
+    type: string,
+    inputs: readonly Argument[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+  ): string {
     return this.outputs(type, inputs, 1, attributes)[0]!;
   }
 
@@ -112,7 +121,9 @@ export class OnnxWriter {
   ): readonly string[] {
     const [domain, opType] = type.includes("::") ? (type.split("::") as [string, string]) : ["", type];
     const outputs = Array.from({ length: count }, () => `val_${this.#values++}`);
-    const names = inputs.map((input) => (input === undefined ? "" : typeof input === "string" ? input : this.constant(input)));
+    const names = inputs.map((input) =>
+      input === undefined ? "" : typeof input === "string" ? input : this.constant(input),
+    );
     const fields = Object.entries(attributes).map(([name, given]) => attributeFields(name, given));
     this.#graph.node.push(node(opType, names, [...outputs], fields, domain === "" ? {} : { domain }));
     return outputs;
@@ -125,7 +136,11 @@ export class OnnxWriter {
 
   get bytes(): Uint8Array {
     const { opset, domains = {} } = this.#options;
-    return modelBytes({ graph: this.graph, opsets: { "": opset, ...domains }, irVersion: opset > 20 ? 10 : 8 });
+    return modelBytes({
+      graph: this.graph,
+      opsets: { "": opset, ...domains },
+      irVersion: opset > 20 ? 10 : 8,
+    });
   }
 
   get source(): Source {
@@ -137,8 +152,10 @@ const tensorFields = (name: string, { dtype, shape, data }: Tensor) =>
   rawTensor(name, dataTypes[dtype as OnnxDType], [...shape], encodeElements(dtype, data));
 
 function attributeFields(name: string, given: AttributeValue): AttributeFields {
-  if (typeof given !== "object" || Array.isArray(given)) return attribute(name, given as number | string | readonly number[]);
+  if (typeof given !== "object" || Array.isArray(given))
+    return attribute(name, given as number | string | readonly number[]);
   if ("float" in given) return { name, type: onnx.AttributeProto.AttributeType.FLOAT, f: given.float };
-  return "dtype" in given ? tensorAttribute(name, tensorFields("", given as Tensor)) : graphAttribute(name, given as GraphFields);
+  return "dtype" in given
+    ? tensorAttribute(name, tensorFields("", given as Tensor))
+    : graphAttribute(name, given as GraphFields);
 }
-

@@ -44,6 +44,8 @@ function readTensors(file: Buffer): (name: string) => Float32Array {
   const header = JSON.parse(file.subarray(8, 8 + headerSize).toString());
   return (name) => {
     const [from, to] = header[name].data_offsets as [number, number];
-    return new Float32Array(Uint8Array.from(file.subarray(8 + headerSize + from, 8 + headerSize + to)).buffer);
+    return new Float32Array(
+      Uint8Array.from(file.subarray(8 + headerSize + from, 8 + headerSize + to)).buffer,
+    );
   };
 }

@@ -78,7 +78,9 @@ export class NodeImporter {
   async #node(record: OnnxNodeRecord, place: string, scope: Scope, frame: Frame) {
     try {
       const inputs = await this.#inputs(record, place, scope);
-      return inputs === undefined ? undefined : await this.#call({ record, place, inputs, scope, frame });
+      if (inputs !== undefined) return await this.#call({ record, place, inputs, scope, frame });
+      this.#reportUnknown(record, place, frame.calls);
+      return undefined;
     } catch (error) {
       if (error instanceof UnknownElementsError && error.argument instanceof Value)
         for (const fault of notConstant(`an argument of ${opName(record)}`, error.argument, place))
@@ -103,17 +105,43 @@ export class NodeImporter {
   }
 
   async #call(call: Call): Promise<readonly (Value | undefined)[] | undefined> {
-    const { domain, opType, overload } = call.record;
+    const meaning = this.#meaningOf(call.record);
+    switch (meaning?.kind) {
+      case "importer":
+        return this.#import(meaning.importer, call);
+      case "constant":
+        return [await this.#constant(call)];
+      case "if":
+        return this.#if(call);
+      case "function":
+        return this.#inline(meaning.fn, call);
+      case undefined:
+        throw new BitnetcError(diagnostics.onnxUnsupportedOp(opName(call.record), call.place));
+    }
+  }
+
+  /** What a node's op stands for: plugins first, the model's own functions last. */
+  #meaningOf({ domain, opType, overload }: OnnxNodeRecord) {
     const plugin = this.#plugins.get(`${domain}::${opType}`);
-    if (plugin !== undefined) return this.#import(plugin, call);
-    if (domain === "" && opType === "Constant") return [await this.#constant(call)];
-    if (domain === "" && opType === "If") return this.#if(call);
+    if (plugin !== undefined) return { kind: "importer", importer: plugin } as const;
+    if (domain === "" && opType === "Constant") return { kind: "constant" } as const;
+    if (domain === "" && opType === "If") return { kind: "if" } as const;
     const table = importersOf(domain);
     const importer = table !== undefined && Object.hasOwn(table, opType) ? table[opType] : undefined;
-    if (importer !== undefined) return this.#import(importer, call);
+    if (importer !== undefined) return { kind: "importer", importer } as const;
     const fn = this.#functions.get(functionKey(domain, opType, overload));
-    if (fn !== undefined) return this.#inline(fn, call);
-    throw new BitnetcError(diagnostics.onnxUnsupportedOp(opName(call.record), call.place));
+    return fn === undefined ? undefined : ({ kind: "function", fn } as const);
+  }
+
+  /** A node that cannot be imported, because one before it could not, may still be of an op that nobody knows. */
+  #reportUnknown(record: OnnxNodeRecord, place: string, calls: readonly string[]): void {
+    const meaning = this.#meaningOf(record);
+    if (meaning === undefined) this.#faults.add(diagnostics.onnxUnsupportedOp(opName(record), place));
+    if (meaning?.kind !== "function") return;
+    const key = functionKey(record.domain, record.opType, record.overload);
+    if (calls.includes(key)) return;
+    for (const [i, inner] of meaning.fn.nodes.entries())
+      this.#reportUnknown(inner, `${place}/${inner.name || `${opName(inner)}#${i}`}`, [...calls, key]);
   }
 
   async #import(importer: Importer, { record, place, inputs, frame }: Call): Promise<readonly Value[]> {

@@ -1,5 +1,8 @@
-import { addDims, type Dim, symbol } from "../../tensor/dim.ts";
-import { findDecoder, plainSymbol } from "../decoder.ts";
+import { diagnostics } from "../../errors.ts";
+import type { Value } from "../../ir/graph.ts";
+import type { TensorType } from "../../ir/type.ts";
+import { addDims, type Dim, sameDim, symbol, symbolsOf } from "../../tensor/dim.ts";
+import { type Decoder, findDecoder, plainSymbol } from "../decoder.ts";
 import { definePass, type PassContext } from "../pass.ts";
 
 /** Positions that a program has room for when neither the options nor the model say. */
@@ -23,7 +26,7 @@ export const bindDimensions = definePass({
   run(graph, context) {
     const decoder = findDecoder(graph);
     if (decoder === undefined) return;
-    const max = maxSeqLenOf(context);
+    const max = roomOf(decoder, context);
     const [S, P] = [sequenceLength(max), pastLength(max)];
     const meaning = new Map<string, Dim>();
     const bind = (dim: Dim | undefined, to: Dim) => {
@@ -32,9 +35,9 @@ export const bindDimensions = definePass({
     };
     bind(decoder.tokens.type.shape[0], 1);
     bind(decoder.tokens.type.shape[1], S);
-    for (const { past, axis } of decoder.caches) {
+    for (const { past, axis, writtenAt } of decoder.caches) {
       bind(past.type.shape[0], 1);
-      bind(past.type.shape[axis], P);
+      bind(past.type.shape[axis], writtenAt ? max : P);
     }
     const total = decoder.caches.length > 0 ? addDims(P, S) : S;
     for (const input of decoder.otherInputs) {
@@ -42,6 +45,38 @@ export const bindDimensions = definePass({
       if (shape.length > 1) bind(shape[0], 1);
       for (const dim of shape) bind(dim, total);
     }
-    graph.edit("bind-dimensions").substitute(meaning);
+    const b = graph.edit("bind-dimensions");
+    b.substitute(meaning);
+    b.reinfer(correctedTypes(decoder, total));
   },
 });
+
+/** Positions that there is room for: no more than a cache of fixed size has rows. */
+function roomOf({ caches }: Decoder, context: PassContext): number {
+  const wanted = maxSeqLenOf(context);
+  const rows = caches.flatMap(({ past, axis, writtenAt }) => (writtenAt ? past.type.shape[axis]! : []));
+  const room = rows.reduce<number>(
+    (least, size) => (typeof size === "number" ? Math.min(least, size) : least),
+    wanted,
+  );
+  const asked = context.options.maxSeqLen ?? 0;
+  if (asked > room) context.report(diagnostics.tooFewPositions(asked, room));
+  return room;
+}
+
+/**
+ * Exporters label sizes, and nothing checks the labels: a mask over past and new tokens is often said to have
+ * `past + 1` columns although calls of any length are meant.
+ */
+function correctedTypes({ tokens, otherInputs }: Decoder, total: Dim): ReadonlyMap<Value, TensorType> {
+  const corrected = new Map<Value, TensorType>();
+  if (typeof tokens.type.shape[1] === "number") return corrected;
+  const isMislabelled = (dim: Dim) =>
+    symbolsOf(dim).has("P") && plainSymbol(dim) === undefined && !sameDim(dim, total);
+  for (const input of otherInputs) {
+    const { dtype, shape } = input.type;
+    if (shape.some(isMislabelled))
+      corrected.set(input, { dtype, shape: shape.map((dim) => (isMislabelled(dim) ? total : dim)) });
+  }
+  return corrected;
+}

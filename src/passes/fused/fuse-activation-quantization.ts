@@ -58,7 +58,10 @@ const quantize = rule<"x" | "floor">({
     const [x, floor] = [p.any(), p.scalar()];
     const absmax = clampedAbsmax(p, x, floor);
     const step = stepOf(p, absmax);
-    const ratio = p.either(p("div", { a: x, b: absmax }), p("mul", { a: x, b: p("reciprocal", { x: absmax }) }));
+    const ratio = p.either(
+      p("div", { a: x, b: absmax }),
+      p("mul", { a: x, b: p("reciprocal", { x: absmax }) }),
+    );
     const scaled = p.either(
       p("mul", { a: x, b: scaleOf(p, absmax) }),
       p("div", { a: x, b: step }),

@@ -1,9 +1,10 @@
-import type { Value } from "../../ir/graph.ts";
+import type { Builder, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/type.ts";
-import { transposeWeight } from "../../ir/weights.ts";
+import { rowsOfWeight, transposeWeight } from "../../ir/weights.ts";
 import { sameDim } from "../../tensor/dim.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import { rewritePass, rule } from "../rule.ts";
+import { lastAxisRange, sliceLast } from "./fuse-rope.ts";
 
 const constantMatrix = rule<"x" | "w">({
   name: "linear",
@@ -88,6 +89,68 @@ const flattenedInput = rule<"x" | "w" | "flat">({
   },
 });
 
+/** The range that a slice takes of the last axis, if it and all that stand beside it take such ranges, apart. */
+function separatePart(slice: Value, whole: Value): readonly [number, number] | undefined {
+  const parts = [...whole.users].map(({ op, results }) =>
+    op === "slice" ? lastAxisRange(results[0]!) : undefined,
+  );
+  const areApart = parts.every((part, i) =>
+    parts.every((other, j) => i === j || (part && other && (part[1] <= other[0] || other[1] <= part[0]))),
+  );
+  return areApart ? lastAxisRange(slice) : undefined;
+}
+
+/** Rows `from` to `to` of a constant; undefined for anything else. */
+const constantRows = (
+  b: Builder,
+  { def }: Value,
+  [from, to]: readonly [number, number],
+): Value | undefined => (def.kind === "const" ? b.constant(rowsOfWeight(def.data, from, to)) : undefined);
+
+/** Projections that were joined into one matrix: q, k and v; gate and up. */
+const packed = rule<"linear" | "x" | "w">({
+  name: "packed-linear",
+  doc: "slice(nn.linear(x, W)) over the last axis, beside others → nn.linear(x, rows of W)",
+  quiet: true,
+  pattern(p) {
+    const [x, w] = [p.any(), p.constant()];
+    const linear = p("nn.linear", { x, weight: w });
+    return { root: p("slice", { x: linear }), linear, x, w };
+  },
+  rewrite(b, m) {
+    const range = separatePart(m.root, m.linear);
+    if (range === undefined) return undefined;
+    const given = m.linear.node!.args.bias as Value | undefined;
+    const bias = given && constantRows(b, given, range);
+    const weight = constantRows(b, m.w, range);
+    if (weight === undefined || (given && !bias)) return undefined;
+    return b("nn.linear", { x: m.x, weight, bias });
+  },
+});
+
+/** What follows a joined matrix before its result is taken apart: scales and biases. */
+const packedFactor = (["mul", "div", "add"] as const).map((op) =>
+  rule<"whole" | "x" | "c">({
+    name: `slice-before-${op}`,
+    doc: `slice(${op}(x, c)) over the last axis, beside others → ${op} of the slices`,
+    quiet: true,
+    pattern(p) {
+      const [x, c] = [p.any(), p.any()];
+      const whole = p(op, { a: x, b: c });
+      return { root: p("slice", { x: whole }), whole, x, c };
+    },
+    rewrite(b, m) {
+      const range = separatePart(m.root, m.whole);
+      const { shape } = m.c.type;
+      const isVector = shape.length === 1 && sameDim(shape[0]!, m.x.type.shape.at(-1)!);
+      const isEqualForAll = shape.length === 0 || shape.at(-1) === 1;
+      if (range === undefined || (!isVector && !isEqualForAll)) return undefined;
+      const c = isVector ? constantRows(b, m.c, range) : m.c;
+      return c && b(op, { a: sliceLast(b, m.x, ...range), b: c });
+    },
+  }),
+);
+
 const embedding = rule<"table" | "ids">({
   name: "embedding",
   doc: "gather of rows of a constant float table → nn.embedding",
@@ -108,5 +171,5 @@ const embedding = rule<"table" | "ids">({
 export const fuseLinear = rewritePass(
   "fuse-linear",
   "Recognises matrix products with constant weights, and embeddings.",
-  [constantMatrix, bias, flattened, flattenedInput, embedding],
+  [constantMatrix, bias, flattened, flattenedInput, packed, ...packedFactor, embedding],
 );

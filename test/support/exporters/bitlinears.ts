@@ -5,9 +5,11 @@ import { type Linear, transposed } from "./weights.ts";
 
 type Quantizer = (w: OnnxWriter, x: string) => Quantized;
 
-const absmax = (w: OnnxWriter, x: string): string => w.op("ReduceMax", [w.op("Abs", [x]), ints(-1)], { keepdims: 1 });
+const absmax = (w: OnnxWriter, x: string): string =>
+  w.op("ReduceMax", [w.op("Abs", [x]), ints(-1)], { keepdims: 1 });
 const atLeast = (w: OnnxWriter, x: string, low: number): string => w.op("Max", [x, float(low)]);
-const int8 = (w: OnnxWriter, x: string): string => w.op("Clip", [w.op("Round", [x]), float(-128), float(127)]);
+const int8 = (w: OnnxWriter, x: string): string =>
+  w.op("Clip", [w.op("Round", [x]), float(-128), float(127)]);
 
 /** Ways to quantise activations that give BitNet's codes. */
 export const quantizers = {
@@ -17,7 +19,10 @@ export const quantizers = {
     return { codes: int8(w, w.op("Mul", [x, scale])), scale };
   },
   "both ends"(w, x) {
-    const [high, low] = ["ReduceMax", "ReduceMin"].map((op) => w.op(op, [x, ints(-1)], { keepdims: 1 })) as [string, string];
+    const [high, low] = ["ReduceMax", "ReduceMin"].map((op) => w.op(op, [x, ints(-1)], { keepdims: 1 })) as [
+      string,
+      string,
+    ];
     const largest = w.op("Max", [high, w.op("Neg", [low])]);
     const scale = w.op("Div", [float(127), w.op("Clip", [largest, float(1e-5)])]);
     return { codes: int8(w, w.op("Mul", [x, scale])), scale };
@@ -33,7 +38,10 @@ export const quantizers = {
   },
   "int8 and back"(w, x) {
     const { codes, scale } = quantizeActivations(w, x);
-    return { codes: w.op("Cast", [w.op("Cast", [codes], { to: dataTypes.i8 })], { to: dataTypes.f32 }), scale };
+    return {
+      codes: w.op("Cast", [w.op("Cast", [codes], { to: dataTypes.i8 })], { to: dataTypes.f32 }),
+      scale,
+    };
   },
   "ratio times 127"(w, x) {
     const largest = atLeast(w, absmax(w, x), 1e-5);
@@ -82,7 +90,11 @@ export const integerBitLinear =
     const { codes, scale } = quantizeActivations(w, x);
     const offset = stored === "u8" ? 1 : 0;
     const { shape, data } = transposed(linear.weight);
-    const weight = tensor(stored, shape, Array.from(data, (code) => code + offset));
+    const weight = tensor(
+      stored,
+      shape,
+      Array.from(data, (code) => code + offset),
+    );
     const zeros = [tensor("i8", [], [0]), tensor(stored, [], [offset])];
     const product = w.op("MatMulInteger", [w.op("Cast", [codes], { to: dataTypes.i8 }), weight, ...zeros]);
     const y = w.op("Cast", [product], { to: dataTypes.f32 });
@@ -97,7 +109,9 @@ export const storages = {
     return { matrix: w.op("Cast", [w.initializer(codes)], { to: dataTypes.f32 }), isScaled: false };
   },
   "f16, cast, transposed": (w, { weight }) => {
-    const wide = w.op("Cast", [w.initializer(tensor("f16", weight.shape, Array.from(weight.data)))], { to: dataTypes.f32 });
+    const wide = w.op("Cast", [w.initializer(tensor("f16", weight.shape, Array.from(weight.data)))], {
+      to: dataTypes.f32,
+    });
     return { matrix: w.op("Transpose", [wide], { perm: [1, 0] }), isScaled: false };
   },
   "times the scale in the graph": (w, { weight, scale }) => ({
@@ -105,7 +119,15 @@ export const storages = {
     isScaled: true,
   }),
   "times the scale": (w, { weight, scale }) => ({
-    matrix: w.initializer(transposed(tensor("f32", weight.shape, Array.from(weight.data, (code) => code * scale!)))),
+    matrix: w.initializer(
+      transposed(
+        tensor(
+          "f32",
+          weight.shape,
+          Array.from(weight.data, (code) => code * scale!),
+        ),
+      ),
+    ),
     isScaled: true,
   }),
   "divided by its inverse": (w, { weight, scale }) => ({
@@ -126,11 +148,20 @@ export const storages = {
     return { matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale!)]), isScaled: true };
   },
   "uint2 with a zero point, dequantised": (w, { weight, scale }) => {
-    const codes = transposed(tensor("u2", weight.shape, Array.from(weight.data, (code) => code + 1)));
+    const codes = transposed(
+      tensor(
+        "u2",
+        weight.shape,
+        Array.from(weight.data, (code) => code + 1),
+      ),
+    );
     const zero = tensor("u2", [], [1]);
     return { matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale!), zero]), isScaled: true };
   },
-} satisfies Record<string, (w: OnnxWriter, linear: Linear) => { readonly matrix: string; readonly isScaled: boolean }>;
+} satisfies Record<
+  string,
+  (w: OnnxWriter, linear: Linear) => { readonly matrix: string; readonly isScaled: boolean }
+>;
 
 /** A BitNet linear over a weight stored in one of the ways. */
 export const storedBitLinear =

@@ -17,7 +17,12 @@ export interface DecoderStyle {
 }
 
 /** A decoder from the embedded tokens [B, S, hidden] to the logits. */
-export function writeDecoder(w: OnnxWriter, weights: LlamaWeights, style: DecoderStyle, embedded: string): string {
+export function writeDecoder(
+  w: OnnxWriter,
+  weights: LlamaWeights,
+  style: DecoderStyle,
+  embedded: string,
+): string {
   const { config, layers, norm, head } = weights;
   const addAndNorm =
     style.addAndNorm?.bind(style) ??
@@ -25,7 +30,8 @@ export function writeDecoder(w: OnnxWriter, weights: LlamaWeights, style: Decode
       const sum = w.op("Add", [x, delta]);
       return { sum, normed: style.norm(sum, scale) };
     });
-  const activation = style.activation?.bind(style) ?? ((gate: string) => activate(w, gate, config.activation));
+  const activation =
+    style.activation?.bind(style) ?? ((gate: string) => activate(w, gate, config.activation));
   let stream = { sum: embedded, normed: style.norm(embedded, layers[0]!.inputNorm) };
   layers.forEach((layer, i) => {
     const heads = style.attention(stream.normed, layer, i);
@@ -34,7 +40,11 @@ export function writeDecoder(w: OnnxWriter, weights: LlamaWeights, style: Decode
     const gate = activation(style.linear(w, attended.normed, layer.gate));
     const product = w.op("Mul", [gate, style.linear(w, attended.normed, layer.up)]);
     const narrowed = layer.mlpSubNorm ? style.norm(product, layer.mlpSubNorm) : product;
-    stream = addAndNorm(attended.sum, style.linear(w, narrowed, layer.down), layers[i + 1]?.inputNorm ?? norm);
+    stream = addAndNorm(
+      attended.sum,
+      style.linear(w, narrowed, layer.down),
+      layers[i + 1]?.inputNorm ?? norm,
+    );
   });
   return style.head?.(stream.normed) ?? style.linear(w, stream.normed, { weight: head });
 }

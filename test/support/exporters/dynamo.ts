@@ -30,7 +30,13 @@ export interface DynamoOptions {
 
 /** The shape that torch.onnx.export(dynamo=True) gives to a Llama with eager attention. */
 export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}): ExportedModel {
-  const { opset = 20, dtype = "f32", hasPositionIds = true, hasCachePosition = false, staticLength } = options;
+  const {
+    opset = 20,
+    dtype = "f32",
+    hasPositionIds = true,
+    hasCachePosition = false,
+    staticLength,
+  } = options;
   const { hasAttentionMask = staticLength === undefined, countsRows = false } = options;
   const baseLinear = options.linear ?? matmulLinear;
   const { config } = weights;
@@ -59,10 +65,11 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
   const length = w.op("Squeeze", [sequence]);
   const past =
     counts[0] ??
-    (staticLength === undefined ? w.op("Squeeze", [w.op("Shape", [pasts[0]![0]!], { start: 2, end: 3 })]) : undefined);
+    (staticLength === undefined
+      ? w.op("Squeeze", [w.op("Shape", [pasts[0]![0]!], { start: 2, end: 3 })])
+      : undefined);
   const total = staticLength === undefined ? w.op("Add", [past!, length]) : w.constant(int(staticLength));
-  const positions =
-    callPositions ?? w.op("Add", [w.op("Range", [int(0), length, int(1)]), past ?? given!]);
+  const positions = callPositions ?? w.op("Add", [w.op("Range", [int(0), length, int(1)]), past ?? given!]);
   const positionIds = given ?? w.op("Unsqueeze", [positions, ints(0)]);
   const width = w.op("Reshape", [total, ints(-1)]);
   const bias = toMask();
@@ -78,7 +85,9 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
   ];
 
   const linear: LinearWriter = (writer, x, layer) =>
-    dtype === "f32" ? baseLinear(writer, x, layer) : halfLinear(writer, x, layer, { weight, toModel, toFloat });
+    dtype === "f32"
+      ? baseLinear(writer, x, layer)
+      : halfLinear(writer, x, layer, { weight, toModel, toFloat });
   const norm = (x: string, scale: Tensor): string => {
     const wide = toFloat(x);
     const mean = w.op("ReduceMean", [w.op("Pow", [wide, float(2)]), ints(-1)], { keepdims: 1 });
@@ -89,7 +98,12 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
   const logits = writeDecoder(
     w,
     weights,
-    { linear, norm, attention, head: (x) => w.op("MatMul", [x, w.op("Transpose", [weight(weights.head)], { perm: [1, 0] })]) },
+    {
+      linear,
+      norm,
+      attention,
+      head: (x) => w.op("MatMul", [x, w.op("Transpose", [weight(weights.head)], { perm: [1, 0] })]),
+    },
     w.op("Gather", [weight(weights.embedding), ids], { axis: 0 }),
   );
   w.output("logits", logits, dtype, ["s72", "s70", config.vocab]);
@@ -119,14 +133,20 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
 
   function attention(x: string, layer: Layer, index: number): string {
     const split = (y: string, scale?: Tensor) => {
-      const perHead = w.op("Reshape", [y, w.op("Concat", [batch, sequence, ints(-1), ints(headDim)], { axis: 0 })], {
-        allowzero: 1,
-      });
+      const perHead = w.op(
+        "Reshape",
+        [y, w.op("Concat", [batch, sequence, ints(-1), ints(headDim)], { axis: 0 })],
+        {
+          allowzero: 1,
+        },
+      );
       return w.op("Transpose", [scale ? norm(perHead, scale) : perHead], { perm: [0, 2, 1, 3] });
     };
     const rotate = (y: string) => {
       const cut = (from: number, to: number) => w.op("Slice", [y, ints(from), ints(to), ints(3), ints(1)]);
-      const turned = w.op("Concat", [w.op("Neg", [cut(headDim / 2, 2 ** 63)]), cut(0, headDim / 2)], { axis: -1 });
+      const turned = w.op("Concat", [w.op("Neg", [cut(headDim / 2, 2 ** 63)]), cut(0, headDim / 2)], {
+        axis: -1,
+      });
       return w.op("Add", [w.op("Mul", [y, cos]), w.op("Mul", [turned, sin])]);
     };
     const q = rotate(split(linear(w, x, layer.q), layer.qNorm));
@@ -135,7 +155,8 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
     presents.push(present);
     const [keys, values] = present.map((y) => {
       if (heads === keyHeads) return y;
-      const sizes = (...middle: number[]) => w.op("Concat", [batch, ints(...middle), width, ints(headDim)], { axis: 0 });
+      const sizes = (...middle: number[]) =>
+        w.op("Concat", [batch, ints(...middle), width, ints(headDim)], { axis: 0 });
       const wide = w.op("Expand", [w.op("Unsqueeze", [y, ints(2)]), sizes(keyHeads, heads / keyHeads)]);
       return w.op("Reshape", [wide, sizes(heads)], { allowzero: 1 });
     }) as [string, string];
@@ -145,7 +166,9 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
     const masked = cut === undefined ? scaled : w.op("Add", [scaled, cut]);
     const probabilities = toModel(w.op("Softmax", [toFloat(masked)], { axis: -1 }));
     const mixed = w.op("Transpose", [w.op("MatMul", [probabilities, values])], { perm: [0, 2, 1, 3] });
-    return w.op("Reshape", [mixed, w.op("Concat", [batch, sequence, ints(-1)], { axis: 0 })], { allowzero: 1 });
+    return w.op("Reshape", [mixed, w.op("Concat", [batch, sequence, ints(-1)], { axis: 0 })], {
+      allowzero: 1,
+    });
   }
 
   /** The past and the new rows; for a static cache those rows written at their positions, as index_put is exported. */
@@ -163,7 +186,10 @@ export function dynamoLlama(weights: LlamaWeights, options: DynamoOptions = {}):
     const queries = w.op("Reshape", [positions, ints(-1, 1)]);
     const columns = w.op("Range", [int(0), total, int(1)]);
     const expand = (x: string) =>
-      w.op("Expand", [w.op("Unsqueeze", [x, ints(0, 1)]), w.op("Concat", [batch, ints(1), sequence, width], { axis: 0 })]);
+      w.op("Expand", [
+        w.op("Unsqueeze", [x, ints(0, 1)]),
+        w.op("Concat", [batch, ints(1), sequence, width], { axis: 0 }),
+      ]);
     if (options.mask === "where") {
       const visible = w.op("LessOrEqual", [columns, queries]);
       const padding = mask && w.op("Unsqueeze", [w.op("Cast", [mask], { to: dataTypes.bool }), ints(1, 2)]);
@@ -208,7 +234,10 @@ function halfLinear(
   const plain = (): string => {
     if (scale === undefined) return w.op("MatMul", [x, matrix]);
     const wide = toFloat(x);
-    const floor = w.op("Clip", [w.op("ReduceMax", [w.op("Abs", [wide]), ints(-1)], { keepdims: 1 }), float(1e-5)]);
+    const floor = w.op("Clip", [
+      w.op("ReduceMax", [w.op("Abs", [wide]), ints(-1)], { keepdims: 1 }),
+      float(1e-5),
+    ]);
     const factor = w.op("Mul", [w.op("Reciprocal", [floor]), float(127)]);
     const codes = w.op("Clip", [w.op("Round", [w.op("Mul", [wide, factor])]), float(-128), float(127)]);
     const product = w.op("MatMul", [toModel(w.op("Div", [codes, factor])), matrix]);

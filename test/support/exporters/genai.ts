@@ -24,12 +24,18 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
   const w = new OnnxWriter({ opset: 21, domains: { "com.microsoft": 1 } });
   const ids = w.input("input_ids", "i64", ["batch_size", "sequence_length"]);
   const mask = w.input("attention_mask", "i64", ["batch_size", "total_sequence_length"]);
-  const positions = rotatesInAttention ? undefined : w.input("position_ids", "i64", ["batch_size", "sequence_length"]);
+  const positions = rotatesInAttention
+    ? undefined
+    : w.input("position_ids", "i64", ["batch_size", "sequence_length"]);
   const cache = ["batch_size", keyHeads, "past_sequence_length", headDim];
   const pasts = Array.from({ length: layers }, (_, i) =>
     (["key", "value"] as const).map((kind) => w.input(`past_key_values.${i}.${kind}`, "f32", cache)),
   );
-  const lengths = w.op("Cast", [w.op("Sub", [w.op("ReduceSum", [mask, ints(1)], { keepdims: 1 }), ints(1)])], { to: 6 });
+  const lengths = w.op(
+    "Cast",
+    [w.op("Sub", [w.op("ReduceSum", [mask, ints(1)], { keepdims: 1 }), ints(1)])],
+    { to: 6 },
+  );
   const total = w.op("Cast", [w.op("Gather", [w.op("Shape", [mask]), int(1)], { axis: 0 })], { to: 6 });
   const { cos, sin } = rotaryTables(config);
   const presents: string[][] = [];
@@ -49,16 +55,27 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
       linear,
       norm: (x, scale) => w.op("SimplifiedLayerNormalization", [x, scale], simplified),
       addAndNorm(x, delta, scale) {
-        const [normed, , , sum] = w.outputs("com.microsoft::SkipSimplifiedLayerNormalization", [x, delta, scale], 4, {
-          epsilon: eps,
-        }) as [string, string, string, string];
+        const [normed, , , sum] = w.outputs(
+          "com.microsoft::SkipSimplifiedLayerNormalization",
+          [x, delta, scale],
+          4,
+          {
+            epsilon: eps,
+          },
+        ) as [string, string, string, string];
         return { sum, normed };
       },
       attention(x, { q, k, v }, index) {
         const project = (): (string | undefined)[] => {
           if (packsQkv && rotatesInAttention) return [linear(w, x, stacked(q, k, v)), undefined, undefined];
-          const [flatQ, flatK, flatV] = [q, k, v].map((part) => linear(w, x, part)) as [string, string, string];
-          return rotatesInAttention ? [flatQ, flatK, flatV] : [rotate(flatQ, heads), rotate(flatK, keyHeads), flatV];
+          const [flatQ, flatK, flatV] = [q, k, v].map((part) => linear(w, x, part)) as [
+            string,
+            string,
+            string,
+          ];
+          return rotatesInAttention
+            ? [flatQ, flatK, flatV]
+            : [rotate(flatQ, heads), rotate(flatK, keyHeads), flatV];
         };
         const tables = rotatesInAttention ? [cos, sin] : [undefined, undefined];
         const [attended, ...present] = w.outputs(
@@ -87,7 +104,11 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
     (["key", "value"] as const).map((kind, part) => {
       const name = `present.${i}.${kind}`;
       w.output(name, present[part]!, "f32", ["batch_size", keyHeads, "total_sequence_length", headDim]);
-      return { past: `past_key_values.${i}.${kind}`, present: name, empty: tensor("f32", [1, keyHeads, 0, headDim]) };
+      return {
+        past: `past_key_values.${i}.${kind}`,
+        present: name,
+        empty: tensor("f32", [1, keyHeads, 0, headDim]),
+      };
     }),
   );
   const feed = feedByName({
@@ -102,7 +123,11 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
 export function stacked(...parts: readonly Linear[]): Linear {
   const join = (tensors: readonly Tensor[]): Tensor => {
     const rows = tensors.reduce((n, { shape }) => n + shape[0]!, 0);
-    return tensor("f32", [rows, ...tensors[0]!.shape.slice(1)], tensors.flatMap(({ data }) => Array.from(data)));
+    return tensor(
+      "f32",
+      [rows, ...tensors[0]!.shape.slice(1)],
+      tensors.flatMap(({ data }) => Array.from(data)),
+    );
   };
   const [first] = parts as [Linear, ...Linear[]];
   return {

@@ -27,12 +27,23 @@ export interface Gpt2Weights {
   readonly layers: readonly Gpt2Layer[];
 }
 
-export const gpt2Config = { layers: 2, hidden: 64, heads: 4, headDim: 16, vocab: 67, positions: 48, eps: 1e-5 };
+export const gpt2Config = {
+  layers: 2,
+  hidden: 64,
+  heads: 4,
+  headDim: 16,
+  vocab: 67,
+  positions: 48,
+  eps: 1e-5,
+};
 const { hidden, heads, headDim, eps } = gpt2Config;
 
 export function gpt2Weights(seed = 2): Gpt2Weights {
   const random = new Random(seed);
-  const affine = (): Affine => ({ scale: random.floats([hidden], 0.3, 1), bias: random.floats([hidden], 0.3) });
+  const affine = (): Affine => ({
+    scale: random.floats([hidden], 0.3, 1),
+    bias: random.floats([hidden], 0.3),
+  });
   const linear = (outputs: number, inputs: number): Linear => ({
     weight: random.floats([outputs, inputs], 3 / Math.sqrt(inputs)),
     bias: random.floats([outputs], 0.3),
@@ -79,7 +90,8 @@ export function torchScriptGpt2(weights: Gpt2Weights, options: Gpt2Options = {})
   const kinds = stacksCache ? (["both"] as const) : (["key", "value"] as const);
   const rows = (length: string | number) => ["batch_size", heads, length, headDim];
   const shapeOf = (length: string | number) => (stacksCache ? [2, ...rows(length)] : rows(length));
-  const nameOf = (prefix: string, layer: number, kind: string) => (kind === "both" ? `${prefix}_${layer}` : `${prefix}.${layer}.${kind}`);
+  const nameOf = (prefix: string, layer: number, kind: string) =>
+    kind === "both" ? `${prefix}_${layer}` : `${prefix}.${layer}.${kind}`;
   const inputs = weights.layers.map((_, i) =>
     kinds.map((kind) => w.input(nameOf("past_key_values", i, kind), "f32", shapeOf("past_sequence_length"))),
   );
@@ -89,7 +101,9 @@ export function torchScriptGpt2(weights: Gpt2Weights, options: Gpt2Options = {})
   const S = w.size(ids, 1);
   const P = w.size(pasts[0]![0]!, 2);
   const T = w.op("Add", [S, P]);
-  const positionIds = given ?? (positions === "mask" ? fromMask(mask!) : w.reshape(w.op("Unsqueeze", [w.arange(P, T), ints(0)]), -1, S));
+  const positionIds =
+    given ??
+    (positions === "mask" ? fromMask(mask!) : w.reshape(w.op("Unsqueeze", [w.arange(P, T), ints(0)]), -1, S));
 
   const bias = mask && additive(mask);
   const size = gpt2Config.positions;
@@ -97,16 +111,29 @@ export function torchScriptGpt2(weights: Gpt2Weights, options: Gpt2Options = {})
   const buffer = w.initializer({ dtype: triangle, shape: [1, 1, size, size], data: lower });
   const presents: string[][] = [];
 
-  let x = w.op("Add", [w.op("Gather", [weights.tokens, ids]), w.op("Gather", [weights.positions, positionIds])]);
+  let x = w.op("Add", [
+    w.op("Gather", [weights.tokens, ids]),
+    w.op("Gather", [weights.positions, positionIds]),
+  ]);
   weights.layers.forEach((layer, index) => {
     const normed = layerNorm(x, layer.norm1);
-    const [q, k, v] = w.outputs("Split", [gemmLinear(w, normed, layer.qkv), ints(hidden, hidden, hidden)], 3, { axis: 2 }).map(
-      (part) => w.op("Transpose", [w.reshape(part, w.size(part, 0), w.size(part, 1), heads, headDim)], { perm: [0, 2, 1, 3] }),
-    ) as [string, string, string];
-    const [keys, values] = [k, v].map((part, i) => w.op("Concat", [pasts[index]![i], part], { axis: -2 })) as [string, string];
+    const [q, k, v] = w
+      .outputs("Split", [gemmLinear(w, normed, layer.qkv), ints(hidden, hidden, hidden)], 3, { axis: 2 })
+      .map((part) =>
+        w.op("Transpose", [w.reshape(part, w.size(part, 0), w.size(part, 1), heads, headDim)], {
+          perm: [0, 2, 1, 3],
+        }),
+      ) as [string, string, string];
+    const [keys, values] = [k, v].map((part, i) =>
+      w.op("Concat", [pasts[index]![i], part], { axis: -2 }),
+    ) as [string, string];
     presents.push(
       stacksCache
-        ? [w.op("Concat", [w.op("Unsqueeze", [keys, ints(0)]), w.op("Unsqueeze", [values, ints(0)])], { axis: 0 })]
+        ? [
+            w.op("Concat", [w.op("Unsqueeze", [keys, ints(0)]), w.op("Unsqueeze", [values, ints(0)])], {
+              axis: 0,
+            }),
+          ]
         : [keys, values],
     );
     const product = w.op("MatMul", [q, w.op("Transpose", [keys], { perm: [0, 1, 3, 2] })]);

@@ -81,7 +81,11 @@ export const matmulTwoBits =
     const scales = tensor("f32", [N, blocks], new Array(N * blocks).fill(scale ?? 1));
     const zeros = zeroPoint === undefined ? undefined : packZeroPoints(zeroPoint, N, blocks, 2);
     const attributes = { K, N, bits: 2, block_size: blockSize };
-    const y = w.op("com.microsoft::MatMulNBits", [x, packBlocks(codes, 2, blockSize), scales, zeros], attributes);
+    const y = w.op(
+      "com.microsoft::MatMulNBits",
+      [x, packBlocks(codes, 2, blockSize), scales, zeros],
+      attributes,
+    );
     return withBias(w, y, { weight, ...(bias && { bias }) });
   };
 

@@ -19,7 +19,13 @@ export interface Opset23Options {
 
 /** The shape of a model written with the ops of opset 23 and 24. */
 export function opset23Llama(weights: LlamaWeights, options: Opset23Options = {}): ExportedModel {
-  const { linear = matmulLinear, layout = "heads", rotary = "rows", causality = "attribute", scatter } = options;
+  const {
+    linear = matmulLinear,
+    layout = "heads",
+    rotary = "rows",
+    causality = "attribute",
+    scatter,
+  } = options;
   const { config } = weights;
   const { heads, keyHeads, headDim, layers, eps } = config;
   const w = new OnnxWriter({ opset: scatter ? 24 : 23 });
@@ -45,7 +51,8 @@ export function opset23Llama(weights: LlamaWeights, options: Opset23Options = {}
   const angles = w.op("Mul", [wide, frequencies]);
   const rotate = (x: string, count: number): string => {
     const attributes = { interleaved: 0, ...(layout === "flat" && { num_heads: count }) };
-    if (rotary === "tables") return w.op("RotaryEmbedding", [x, tables.cos, tables.sin, positionIds], attributes);
+    if (rotary === "tables")
+      return w.op("RotaryEmbedding", [x, tables.cos, tables.sin, positionIds], attributes);
     return w.op("RotaryEmbedding", [x, w.op("Cos", [angles]), w.op("Sin", [angles])], attributes);
   };
   const mask = causality === "mask" || scatter?.visible === "mask" ? visibleKeys() : undefined;
@@ -69,7 +76,12 @@ export function opset23Llama(weights: LlamaWeights, options: Opset23Options = {}
     };
     const attend = (): string => {
       if (scatter === undefined) {
-        const [y, ...present] = w.outputs("Attention", [query, key, value, mask, ...pasts[index]!], 3, attributes);
+        const [y, ...present] = w.outputs(
+          "Attention",
+          [query, key, value, mask, ...pasts[index]!],
+          3,
+          attributes,
+        );
         presents.push([...present]);
         return y!;
       }
@@ -88,7 +100,8 @@ export function opset23Llama(weights: LlamaWeights, options: Opset23Options = {}
     weights,
     {
       linear,
-      norm: (x: string, scale: Tensor) => w.op("RMSNormalization", [x, scale], { axis: -1, epsilon: eps, stash_type: 1 }),
+      norm: (x: string, scale: Tensor) =>
+        w.op("RMSNormalization", [x, scale], { axis: -1, epsilon: eps, stash_type: 1 }),
       attention,
       head: (x) => matmulLinear(w, x, { weight: weights.head }),
     },
@@ -116,6 +129,9 @@ export function opset23Llama(weights: LlamaWeights, options: Opset23Options = {}
       ? w.constant(int(scatter.rows))
       : w.op("Squeeze", [w.op("Add", [sequence, w.op("Shape", [pasts[0]![0]!], { start: 2, end: 3 })])]);
     const columns = w.op("Range", [int(0), total, int(1)]);
-    return w.op("LessOrEqual", [columns, w.op("Unsqueeze", [w.op("Unsqueeze", [positionIds, ints(-1)]), ints(1)])]);
+    return w.op("LessOrEqual", [
+      columns,
+      w.op("Unsqueeze", [w.op("Unsqueeze", [positionIds, ints(-1)]), ints(1)]),
+    ]);
   }
 }

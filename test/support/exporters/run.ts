@@ -103,7 +103,8 @@ export async function compareWithImported(
 }
 
 /** i64 [1, n] */
-const row = (dtype: DType, values: readonly number[]): Tensor => tensor(dtype, [1, values.length], [...values]);
+const row = (dtype: DType, values: readonly number[]): Tensor =>
+  tensor(dtype, [1, values.length], [...values]);
 
 /** The inputs that most exporters ask for, those of the given names. */
 export function feedByName(

@@ -1,4 +1,4 @@
-import { type DType } from "../../../src/tensor/dtype.ts";
+import type { DType } from "../../../src/tensor/dtype.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { dataTypes, float, int, ints, OnnxWriter } from "../onnx-writer.ts";
 import { writeDecoder } from "./decoder.ts";
@@ -22,7 +22,9 @@ export class TorchScriptWriter extends OnnxWriter {
 
   /** i64 vector of sizes, each a scalar value or a number. */
   sizes(...sizes: readonly (string | number)[]): string {
-    const parts = sizes.map((size) => (typeof size === "number" ? ints(size) : this.op("Unsqueeze", [size, ints(0)])));
+    const parts = sizes.map((size) =>
+      typeof size === "number" ? ints(size) : this.op("Unsqueeze", [size, ints(0)]),
+    );
     return this.op("Concat", parts, { axis: 0 });
   }
 
@@ -39,7 +41,8 @@ export class TorchScriptWriter extends OnnxWriter {
   }
 
   slice(x: string, axis: number, from: string | number, to: string | number): string {
-    const bound = (at: string | number) => (typeof at === "number" ? ints(at) : this.op("Unsqueeze", [at, ints(0)]));
+    const bound = (at: string | number) =>
+      typeof at === "number" ? ints(at) : this.op("Unsqueeze", [at, ints(0)]);
     return this.op("Slice", [x, bound(from), bound(to), ints(axis), ints(1)]);
   }
 
@@ -74,7 +77,11 @@ export interface TorchScriptOptions {
   /** Which axis of the cache grows. */
   readonly cacheAxis?: 1 | 2 | 3;
   /** Scales the embedding and caps the scores, as Gemma 2 does. */
-  readonly gemma?: { readonly embeddingScale: number; readonly softcap: number; readonly headSoftcap: number };
+  readonly gemma?: {
+    readonly embeddingScale: number;
+    readonly softcap: number;
+    readonly headSoftcap: number;
+  };
   /** Keys that a query sees, as Mistral has it. */
   readonly window?: number;
   /** Logits of the last token only. */
@@ -115,7 +122,11 @@ export function torchScriptLlama(weights: LlamaWeights, options: TorchScriptOpti
   const positions = given ?? w.reshape(w.op("Unsqueeze", [w.arange(P ?? 0, T), ints(0)]), -1, S);
   const embedding = w.op("Gather", [weights.embedding, ids]);
   const embedded = options.gemma ? w.op("Mul", [embedding, float(options.gemma.embeddingScale)]) : embedding;
-  const bias = writeMask(w, { kind: options.mask ?? "sum", window: options.window ?? 0, config, maskDType }, { mask, S, P, T, B });
+  const bias = writeMask(
+    w,
+    { kind: options.mask ?? "sum", window: options.window ?? 0, config, maskDType },
+    { mask, S, P, T, B },
+  );
   const rotary = options.rotary ?? "frequencies";
   const shared = rotary === "frequencies" ? frequencyRows(w, config, positions) : undefined;
   const presents: string[][] = [];
@@ -147,19 +158,27 @@ export function torchScriptLlama(weights: LlamaWeights, options: TorchScriptOpti
         const q = split(linear(w, x, layer.q), heads, layer.qNorm);
         const k = split(linear(w, x, layer.k), keyHeads, layer.kNorm);
         const v = split(linear(w, x, layer.v), keyHeads);
-        const rows = shared ?? tableRows(w, config, rotary, positions, w.op("Add", [w.size(k, 2), P ?? int(0)]));
+        const rows =
+          shared ?? tableRows(w, config, rotary, positions, w.op("Add", [w.size(k, 2), P ?? int(0)]));
         const rotate = (y: string) => rotateHalf(w, y, rows, config, options.halves ?? "slice");
         const [rotatedQ, rotatedK] = [rotate(q), rotate(k)];
         const perm = cacheAxis === 1 ? [0, 2, 1, 3] : cacheAxis === 3 ? [0, 1, 3, 2] : undefined;
         const laid = (y: string) => (perm ? w.op("Transpose", [y], { perm }) : y);
         const [keys, values] = [rotatedK, v].map((y, part) => {
           if (!hasCache) return y;
-          const present = w.op("Concat", [pasts[index]![part]!, laid(y)], { axis: cacheAxis === 2 ? -2 : cacheAxis });
+          const present = w.op("Concat", [pasts[index]![part]!, laid(y)], {
+            axis: cacheAxis === 2 ? -2 : cacheAxis,
+          });
           presents[index] = [...(presents[index] ?? []), present];
           return laid(present);
         }) as [string, string];
         const repeat = (y: string) => {
-          const [b, h, t, d] = [0, 1, 2, 3].map((axis) => w.size(y, axis)) as [string, string, string, string];
+          const [b, h, t, d] = [0, 1, 2, 3].map((axis) => w.size(y, axis)) as [
+            string,
+            string,
+            string,
+            string,
+          ];
           const wide = w.expand(w.op("Unsqueeze", [y, ints(2)]), b, h, heads / keyHeads, t, d);
           return w.reshape(wide, b, w.op("Mul", [h, int(heads / keyHeads)]), t, d);
         };
@@ -170,7 +189,10 @@ export function torchScriptLlama(weights: LlamaWeights, options: TorchScriptOpti
             ? w.op("Mul", [product, float(1 / Math.sqrt(headDim))])
             : w.op("Div", [product, float(Math.sqrt(headDim))]);
         const capped = options.gemma ? softcap(w, scaled, options.gemma.softcap) : scaled;
-        const masked = w.op("Add", [capped, options.mask === "buffer" ? bufferRows(w, bias, P ?? int(0), T) : bias]);
+        const masked = w.op("Add", [
+          capped,
+          options.mask === "buffer" ? bufferRows(w, bias, P ?? int(0), T) : bias,
+        ]);
         const clamped = options.clampsScores === true ? w.op("Max", [masked, float(lowest)]) : masked;
         const probabilities = w.cast(w.op("Softmax", [clamped], { axis: -1 }), "f32");
         const mixed = w.op("Transpose", [w.op("MatMul", [probabilities, allValues])], { perm: [0, 2, 1, 3] });
@@ -178,7 +200,10 @@ export function torchScriptLlama(weights: LlamaWeights, options: TorchScriptOpti
       },
       head(x) {
         hidden = x;
-        const rows = options.lastOnly === true ? w.op("Unsqueeze", [w.op("Gather", [x, int(-1)], { axis: 1 }), ints(1)]) : x;
+        const rows =
+          options.lastOnly === true
+            ? w.op("Unsqueeze", [w.op("Gather", [x, int(-1)], { axis: 1 }), ints(1)])
+            : x;
         const scores = w.op("MatMul", [rows, w.op("Transpose", [weights.head], { perm: [1, 0] })]);
         return w.cast(options.gemma ? softcap(w, scores, options.gemma.headSoftcap) : scores, "f32");
       },
@@ -186,7 +211,8 @@ export function torchScriptLlama(weights: LlamaWeights, options: TorchScriptOpti
     embedded,
   );
   w.output("logits", logits, "f32", [batch, options.lastOnly === true ? 1 : sequence, config.vocab]);
-  if (options.returnsHidden === true) w.output("hidden_states", hidden, "f32", [batch, sequence, config.hidden]);
+  if (options.returnsHidden === true)
+    w.output("hidden_states", hidden, "f32", [batch, sequence, config.hidden]);
   const caches = presents.flatMap((present, i) =>
     (["key", "value"] as const).map((kind, part) => {
       const name = `present.${i}.${kind}`;
@@ -218,7 +244,8 @@ function frequencyRows(w: TorchScriptWriter, config: LlamaConfig, positions: str
   const row = w.cast(w.op("Unsqueeze", [positions, ints(1)]), "f32");
   const angles = w.op("Transpose", [w.op("MatMul", [column, row])], { perm: [0, 2, 1] });
   const both = w.op("Concat", [angles, angles], { axis: -1 });
-  const rows = (f: string) => w.op("Unsqueeze", [w.cast(w.op("Mul", [w.op(f, [both]), float(1)]), "f32"), ints(1)]);
+  const rows = (f: string) =>
+    w.op("Unsqueeze", [w.cast(w.op("Mul", [w.op(f, [both]), float(1)]), "f32"), ints(1)]);
   return { cos: rows("Cos"), sin: rows("Sin") };
 }
 
@@ -233,7 +260,10 @@ function tableRows(
   const { cos, sin } = rotaryTables(config);
   const rows = (half: Tensor): string => {
     const [count, width] = half.shape as [number, number];
-    const data = Array.from({ length: count * width * 2 }, (_, i) => half.data[Math.floor(i / (2 * width)) * width + (i % width)]!);
+    const data = Array.from(
+      { length: count * width * 2 },
+      (_, i) => half.data[Math.floor(i / (2 * width)) * width + (i % width)]!,
+    );
     if (kind === "table2d") {
       const table = w.initializer(tensor("f32", [count, 2 * width], data));
       return w.op("Unsqueeze", [w.op("Gather", [w.slice(table, 0, 0, length), positions]), ints(1)]);
@@ -277,7 +307,12 @@ interface Lengths {
 /** f32 [B, 1, S, T], or for `buffer` [B, 1, positions, positions]: what is added to the scores. */
 function writeMask(
   w: TorchScriptWriter,
-  { kind, window, config, maskDType }: { kind: string; window: number; config: LlamaConfig; maskDType: string },
+  {
+    kind,
+    window,
+    config,
+    maskDType,
+  }: { kind: string; window: number; config: LlamaConfig; maskDType: string },
   lengths: Lengths,
 ): string {
   const { mask, S, P, T, B } = lengths;
@@ -339,20 +374,31 @@ function scatterColumns(w: TorchScriptWriter, x: string, part: string, length: s
 }
 
 /** A triangle of ones kept as a constant, times the lowest float; padding is filled in. */
-function bufferMask(w: TorchScriptWriter, { positions }: LlamaConfig, mask: string | undefined, B: string): string {
-  const triangle = Array.from({ length: positions ** 2 }, (_, i) => Number(i % positions > Math.floor(i / positions)));
-  const buffer = w.initializer({ dtype: "bool", shape: [positions, positions], data: Uint8Array.from(triangle) });
+function bufferMask(
+  w: TorchScriptWriter,
+  { positions }: LlamaConfig,
+  mask: string | undefined,
+  B: string,
+): string {
+  const triangle = Array.from({ length: positions ** 2 }, (_, i) =>
+    Number(i % positions > Math.floor(i / positions)),
+  );
+  const buffer = w.initializer({
+    dtype: "bool",
+    shape: [positions, positions],
+    data: Uint8Array.from(triangle),
+  });
   const rows = w.op("Unsqueeze", [w.op("Unsqueeze", [buffer, ints(0)]), ints(1)]);
   const repeated = w.op("Tile", [w.cast(rows, "f32"), w.sizes(B, 1, 1, 1)]);
   const causal = w.op("Mul", [repeated, float(lowest)]);
   if (mask === undefined) return causal;
   const length = w.size(mask, 1);
   const part = w.slice(causal, 3, 0, length);
-  const isPadding = w.op("Unsqueeze", [w.op("Unsqueeze", [w.op("Equal", [w.cast(mask, "f32"), float(0)]), ints(1)]), ints(2)]);
-  const both = w.op("Mul", [
-    w.cast(w.op("Equal", [part, float(0)]), "f32"),
-    w.cast(isPadding, "f32"),
+  const isPadding = w.op("Unsqueeze", [
+    w.op("Unsqueeze", [w.op("Equal", [w.cast(mask, "f32"), float(0)]), ints(1)]),
+    ints(2),
   ]);
+  const both = w.op("Mul", [w.cast(w.op("Equal", [part, float(0)]), "f32"), w.cast(isPadding, "f32")]);
   const filled = w.op("Where", [w.cast(both, "bool"), float(lowest), part]);
   return w.op("Concat", [filled, w.slice(causal, 3, length, end)], { axis: 3 });
 }

@@ -161,8 +161,7 @@ export function llamaWeights(changes: Partial<LlamaConfig> = {}, seed = 1): Llam
 export function transposed({ dtype, shape, data }: Tensor): Tensor {
   const [rows, columns] = shape as readonly [number, number];
   const out = data.slice();
-  for (let r = 0; r < rows; r++)
-    for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c]!;
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c]!;
   return { dtype, shape: [columns, rows], data: out };
 }
 

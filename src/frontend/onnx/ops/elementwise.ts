@@ -1,6 +1,7 @@
 import type { Value } from "../../../ir/graph.ts";
 import type { ArithmeticOp, ComparisonOp, UnaryOp } from "../../../ir/ops/signatures.ts";
 import { type DType, isFloat } from "../../../tensor/dtype.ts";
+import { tensor } from "../../../tensor/tensor.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { dtypeAttribute, normalizeAxis } from "./arguments.ts";
 import { castTo, rankOf } from "./build.ts";
@@ -55,9 +56,9 @@ const Pow: Importer = (context) => {
 /** Whether a constant exponent is the same number in the base's float type, as 2 is. */
 function isExactIn({ def }: Value, dtype: DType): boolean {
   if (def.kind !== "const" || def.data.inline === undefined || !isFloat(dtype)) return false;
-  const rounded = Float64Array.from(def.data.inline.data);
-  roundToDType(dtype, rounded);
-  return rounded.every((value, i) => value === def.data.inline!.data[i]);
+  const { shape, data } = def.data.inline;
+  const rounded = tensor(dtype, shape, Array.from(data));
+  return data.every((value: number, i: number) => value === rounded.data[i]);
 }
 
 function powerDType(base: DType, exponent: DType): DType {
