@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { commandLineReference } from "../src/cli/markdown.ts";
 import { opReference } from "./docs/ops.ts";
@@ -14,7 +13,7 @@ const pages = {
 // With --check nothing is written: the exit code says whether the pages are what the tables say.
 const isCheck = process.argv.includes("--check");
 for (const [path, generate] of Object.entries(pages)) {
-  const text = formatted(path, generate());
+  const text = generate();
   if (!isCheck) {
     writeFileSync(path, text);
   } else if (readOrEmpty(path) !== text) {
@@ -29,10 +28,4 @@ function readOrEmpty(path: string): string {
   } catch {
     return "";
   }
-}
-
-/** As `npm run format` would leave it. */
-function formatted(path: string, text: string): string {
-  const biome = ["node_modules/@biomejs/biome/bin/biome", "format", "--stdin-file-path", path];
-  return execFileSync(process.execPath, biome, { input: text, encoding: "utf8" });
 }
