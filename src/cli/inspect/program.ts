@@ -13,13 +13,18 @@ export async function inspectProgram(source: Source): Promise<Inspection> {
   const file = await readProgram(source);
   const tables = describeProgram(file);
   const isOwn = file.delegates.some(({ id }) => id === delegateId);
-  const own = isOwn ? await describeOwn(await openProgram(source)) : undefined;
+  const program = isOwn ? await openProgram(source) : undefined;
+  const own = program && (await describeOwn(program));
   const json = {
     kind: "program",
     ...own,
     constants: Object.fromEntries(file.constants),
     delegates: file.delegates.map(({ id, method, data }) => ({ id, method, bytes: data.size })),
-    namedData: [...file.namedData].map(([key, { size }]) => ({ key, bytes: size })),
+    namedData: [...file.namedData].map(([key, { size }]) => ({
+      key,
+      bytes: size,
+      ...(program && { sha256: program.blobs.get(key)?.sha256 }),
+    })),
     methods: tables.methods.filter(({ name }) => !file.constants.has(name)).map(describeMethod),
     tables,
   };
