@@ -27,12 +27,14 @@ function time(run: () => void): number {
   return best * 1000;
 }
 
-function report(name: string, multiplications: number, run: () => void): void {
+/** @returns microseconds */
+function report(name: string, multiplications: number, run: () => void): number {
   const microseconds = time(run);
   const rate = multiplications / microseconds / 1000;
   console.log(
     `${name.padEnd(52)} ${microseconds.toFixed(1).padStart(10)} µs ${rate.toFixed(2).padStart(7)} GMAC/s`,
   );
+  return microseconds;
 }
 
 /** A linear congruential generator (Numerical Recipes): the same numbers each run. */
@@ -46,9 +48,10 @@ const floats = (...shape: readonly number[]): Tensor => {
   for (let i = 0; i < out.data.length; i++) out.data[i] = random() * 2 - 1;
   return out;
 };
-const codes = (rows: number, columns: number): Tensor => {
+/** Integers from -largest to largest. */
+const codes = (rows: number, columns: number, largest = 1): Tensor => {
   const out = tensor("i8", [rows, columns]);
-  for (let i = 0; i < out.data.length; i++) out.data[i] = Math.floor(random() * 3) - 1;
+  for (let i = 0; i < out.data.length; i++) out.data[i] = Math.floor(random() * (2 * largest + 1)) - largest;
   return out;
 };
 
@@ -82,11 +85,21 @@ for (const activations of ["int8-per-token", "float"] as const) {
 }
 
 console.log("nn.linear");
-for (const rows of [1, 2, 3, 4, 8, 32, 256]) {
-  const [x, weight] = [floats(rows, 256), floats(2048, 256)];
-  report(`  ${rows}×2048×256`, rows * 2048 * 256, () => {
+for (const [rows, columns, depth] of [
+  ...[1, 2, 3, 4, 8, 32, 256].map((rows) => [rows, 2048, 256] as const),
+  [1, 2048, 255],
+  [1, 32000, 2560],
+] as const) {
+  const [x, weight] = [floats(rows, depth), floats(columns, depth)];
+  const work = rows * columns * depth;
+  const float = report(`  f32, ${rows}×${columns}×${depth}`, work, () => {
     neuralKernels["nn.linear"]({ x, weight }, {});
   });
+  const [q8, scale] = [codes(columns, depth, 127), floats(columns)];
+  const quantized = report(`  q8, ${rows}×${columns}×${depth}`, work, () => {
+    neuralKernels["nn.linear"]({ x, weight: q8, scale }, {});
+  });
+  console.log(`  time of q8 / f32 ${(quantized / float).toFixed(2)}`);
 }
 
 console.log("matmul");

@@ -2,13 +2,13 @@ import { BitnetcError, diagnostics } from "../errors.ts";
 import { packTernary, type TernaryDType } from "../packing/index.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { allocate, type Tensor, type TensorData, tensor } from "../tensor/tensor.ts";
-import { formatType } from "./type.ts";
 import {
   computedWeight,
   inlineLimit,
   inlineWeight,
   mapRows,
   numberText,
+  placeOf,
   streamRows,
   type WeightRef,
 } from "./weights.ts";
@@ -286,6 +286,3 @@ export function packedTernary(codes: WeightRef, dtype: TernaryDType): WeightRef 
     data: packTernary(dtype, data as Int8Array, shape[0] ?? 1, columns),
   }));
 }
-
-/** What errors call a weight: the id of one held in memory is its contents. */
-const placeOf = (ref: WeightRef): string => (ref.inline ? formatType(ref) : ref.id);

@@ -9,6 +9,7 @@ import {
   type Tensor,
   tensor,
 } from "../tensor/tensor.ts";
+import { formatType } from "./type.ts";
 
 /**
  * A constant that is somewhere else: a range of a file and what is to be done to it, done when it is read.
@@ -222,6 +223,9 @@ export function sliceRows(value: Tensor, from: number, to: number): Tensor {
 
 const rowsShape = (shape: readonly number[], from: number, to: number): readonly number[] =>
   shape.length === 0 ? shape : [to - from, ...shape.slice(1)];
+
+/** What errors call a weight: the id of one held in memory is its contents. */
+export const placeOf = (ref: WeightRef): string => (ref.inline ? formatType(ref) : ref.id);
 
 /** A number as text that reads back as the same number, with the IEEE values that JSON lacks. */
 export const numberText = (value: number): string => (Object.is(value, -0) ? "-0" : String(value));

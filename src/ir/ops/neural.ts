@@ -9,6 +9,7 @@ import {
   requireInteger,
   requirePosition,
   requireRank,
+  requireRowScale,
   requireSameSize,
   requireVector,
 } from "./require.ts";
@@ -45,11 +46,15 @@ export const neuralOps: OpTable<NeuralOps> = {
   },
 
   "nn.linear": {
-    doc: "x [..., K] · weight [N, K]ᵀ + bias [N] → [..., N] in x's dtype; sums in f64 on the CPU.",
-    args: ["x", "weight", "bias?"],
-    infer({ x, weight, bias }) {
-      requireFloats({ x, weight, bias });
+    doc: [
+      "x [..., K] · weight [N, K]ᵀ + bias [N] → [..., N] in x's dtype; sums in f64 on the CPU.",
+      "With scale, f32 [N], the weight is int8 codes q with a scale a row (i8; `q8`): y = (Σ x·q) · scale + bias, where the sum is rounded to f32 and then scaled; x stays as it is.",
+    ].join(" "),
+    args: ["x", "weight", "bias?", "scale?"],
+    infer({ x, weight, bias, scale }) {
+      requireFloats({ x, bias });
       requireRank(weight, "weight", ["N", "K"]);
+      requireRowScale(weight, "weight", scale, "N");
       requireSameSize({ "K of x": lastDim(x, "x"), "K of weight": weight.type.shape[1]! });
       requireVector(bias, "bias", "N", weight.type.shape[0]!);
       return [tensorType(x.type.dtype, [...x.type.shape.slice(0, -1), weight.type.shape[0]!])];
@@ -58,12 +63,15 @@ export const neuralOps: OpTable<NeuralOps> = {
   },
 
   "nn.embedding": {
-    doc: "Row ids[...] of table [V, D] → [..., D], in f32 whatever the width of the table's floats. Every id is 0 to V-1.",
-    args: ["table", "ids"],
-    infer({ table, ids }) {
-      requireFloats({ table });
+    doc: [
+      "Row ids[...] of table [V, D] → [..., D], in f32 whatever the width of the table's floats. Every id is 0 to V-1.",
+      "With scale, f32 [V], the table is int8 codes with a scale a row (i8; `q8`), and the result their product.",
+    ].join(" "),
+    args: ["table", "ids", "scale?"],
+    infer({ table, ids, scale }) {
       requireInteger(ids, "ids");
       requireRank(table, "table", ["V", "D"]);
+      requireRowScale(table, "table", scale, "V");
       const dtype = table.type.dtype === "f64" ? "f64" : "f32";
       return [tensorType(dtype, [...ids.type.shape, table.type.shape[1]!])];
     },

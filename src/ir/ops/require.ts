@@ -64,3 +64,23 @@ export function requirePosition(arg: ArgInfo | undefined, name: string): void {
     );
   requireVector(arg, name, "1", 1);
 }
+
+/**
+ * @param scale of each row of a matrix of int8 codes; a matrix without one holds floats
+ * @throws InferenceError when the two do not fit together
+ */
+export function requireRowScale(
+  matrix: ArgInfo,
+  name: string,
+  scale: ArgInfo | undefined,
+  rows: string,
+): void {
+  if (scale === undefined) {
+    requireFloats({ [name]: matrix });
+    return;
+  }
+  if (matrix.type.dtype !== "i8")
+    throw new InferenceError(`${name} must be i8 where there is a scale, and is ${matrix.type.dtype}`);
+  if (scale.type.dtype !== "f32") throw new InferenceError(`scale must be f32, and is ${scale.type.dtype}`);
+  requireVector(scale, "scale", rows, matrix.type.shape[0]!);
+}

@@ -122,8 +122,8 @@ export interface NeuralOps {
   /** NumPy's matmul: batch axes broadcast, 1-D arguments are a row or a column. */
   readonly matmul: OpSignature<"a" | "b", NoAttrs>;
   readonly softmax: OpSignature<"x", { readonly axis: number }>;
-  readonly "nn.linear": OpSignature<"x" | "weight" | "bias?", NoAttrs>;
-  readonly "nn.embedding": OpSignature<"table" | "ids", NoAttrs>;
+  readonly "nn.linear": OpSignature<"x" | "weight" | "bias?" | "scale?", NoAttrs>;
+  readonly "nn.embedding": OpSignature<"table" | "ids" | "scale?", NoAttrs>;
   readonly "nn.rms_norm": OpSignature<"x" | "scale", { readonly eps: number }>;
   readonly "nn.layer_norm": OpSignature<"x" | "scale" | "bias?", { readonly eps: number }>;
   readonly "nn.relu2": OpSignature<"x", NoAttrs>;

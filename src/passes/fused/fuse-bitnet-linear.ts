@@ -23,7 +23,8 @@ const codesIntoLinear = rule<"codes" | "w">({
     return { root: p("nn.linear", { x: codes, weight: w }), codes, w };
   },
   rewrite(b, m) {
-    if (m.root.node!.args.bias !== undefined) return undefined;
+    const { bias, scale } = m.root.node!.args;
+    if (bias !== undefined || scale !== undefined) return undefined;
     const s = scaleOf(m.codes);
     const linear = b("nn.linear", { x: b("div", { a: m.codes, b: s }), weight: m.w });
     return b("mul", { a: linear, b: s });

@@ -1,4 +1,6 @@
 import type { Builder, Value } from "../../ir/graph.ts";
+import type { ArgsOf } from "../../ir/ops/index.ts";
+import type { Args } from "../../ir/ops/op.ts";
 import { sameShape } from "../../ir/type.ts";
 import { rowsOfWeight, transposeWeight } from "../../ir/weights.ts";
 import { sameDim } from "../../tensor/dim.ts";
@@ -26,6 +28,15 @@ const constantMatrix = rule<"x" | "w">({
   },
 });
 
+/** What an `nn.linear` may have beside x and its weight. */
+function optionalArgs(linear: Value): {
+  readonly bias?: Value | undefined;
+  readonly scale?: Value | undefined;
+} {
+  const { bias, scale } = linear.node!.args as Args<ArgsOf<"nn.linear">, Value>;
+  return { bias, scale };
+}
+
 const bias = rule<"x" | "w" | "linear" | "bias">({
   name: "linear-bias",
   doc: "nn.linear(x) + bias → nn.linear with its bias",
@@ -38,7 +49,7 @@ const bias = rule<"x" | "w" | "linear" | "bias">({
   rewrite(b, m) {
     const isRow = m.bias.type.shape.length === 1 && sameDim(m.bias.type.shape[0]!, m.w.type.shape[0]!);
     if (!isRow || m.linear.node!.args.bias !== undefined || m.linear.users.size > 1) return undefined;
-    return b("nn.linear", { x: m.x, weight: m.w, bias: m.bias });
+    return b("nn.linear", { ...optionalArgs(m.linear), x: m.x, weight: m.w, bias: m.bias });
   },
 });
 
@@ -61,8 +72,7 @@ const flattened = rule<"x" | "w" | "linear" | "flat">({
       sameDim(m.flat.type.shape[1]!, K);
     const wanted = [...m.x.type.shape.slice(0, -1), m.w.type.shape[0]!];
     if (!isFlatten || !sameShape(wanted, m.root.type.shape)) return undefined;
-    const bias = m.linear.node!.args.bias as Value | undefined;
-    return b("nn.linear", { x: m.x, weight: m.w, bias });
+    return b("nn.linear", { ...optionalArgs(m.linear), x: m.x, weight: m.w });
   },
 });
 
@@ -81,9 +91,8 @@ const flattenedInput = rule<"x" | "w" | "flat">({
     const isFlatten =
       m.flat.type.shape.length === 2 && m.x.type.shape.length > 2 && sameDim(m.x.type.shape.at(-1)!, K);
     if (!isFlatten) return undefined;
-    const bias = m.root.node!.args.bias as Value | undefined;
     return b("reshape", {
-      x: b("nn.linear", { x: m.x, weight: m.w, bias }),
+      x: b("nn.linear", { ...optionalArgs(m.root), x: m.x, weight: m.w }),
       shape: b.dims(m.root.type.shape),
     });
   },
@@ -120,11 +129,12 @@ const packed = rule<"linear" | "x" | "w">({
   rewrite(b, m) {
     const range = separatePart(m.root, m.linear);
     if (range === undefined) return undefined;
-    const given = m.linear.node!.args.bias as Value | undefined;
-    const bias = given && constantRows(b, given, range);
+    const given = optionalArgs(m.linear);
+    const bias = given.bias && constantRows(b, given.bias, range);
+    const scale = given.scale && constantRows(b, given.scale, range);
     const weight = constantRows(b, m.w, range);
-    if (weight === undefined || (given && !bias)) return undefined;
-    return b("nn.linear", { x: m.x, weight, bias });
+    if (weight === undefined || (given.bias && !bias) || (given.scale && !scale)) return undefined;
+    return b("nn.linear", { x: m.x, weight, bias, scale });
   },
 });
 

@@ -3,15 +3,24 @@ import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate, type Tensor, type TensorData } from "../../../tensor/tensor.ts";
 import { fitToDType } from "./fit.ts";
 import { denseRows, gemm } from "./gemm.ts";
+import { multiplyWords, wordsOf } from "./row-codes.ts";
 
 /** From this many rows on, copying the weights into panels costs less than it saves. */
 const panelRows = 4;
 
-export const linear: Kernel<NeuralOps["nn.linear"]> = ({ x, weight, bias }) => {
+export const linear: Kernel<NeuralOps["nn.linear"]> = ({ x, weight, bias, scale }) => {
   const [columns, depth] = weight.shape as [number, number];
   const rows = rowsOf(x);
   const out = allocate(x.dtype, rows * columns);
-  if (rows < panelRows && x.data instanceof Float32Array && weight.data instanceof Float32Array) {
+  if (scale !== undefined) {
+    const words = rows < panelRows ? wordsOf(weight.data, depth) : undefined;
+    if (words) multiplyWords(x.data, rows, words, out, columns, depth);
+    else {
+      const [left, right] = [denseRows(x.data, depth), denseRows(weight.data, depth)];
+      gemm({ rows, columns, depth, left, right, out, offset: 0 });
+    }
+    scaleColumns(out, columns, scale.data, bias?.data);
+  } else if (rows < panelRows && x.data instanceof Float32Array && weight.data instanceof Float32Array) {
     for (let row = 0; row < rows; row++)
       multiplyRow(x.data, row * depth, weight.data, bias?.data, out, row * columns, columns, depth);
   } else {
@@ -21,6 +30,18 @@ export const linear: Kernel<NeuralOps["nn.linear"]> = ({ x, weight, bias }) => {
   const shape = [...x.shape.slice(0, -1), columns];
   return [{ dtype: x.dtype, shape, data: fitToDType(x.dtype, out) }];
 };
+
+/** Scales each column of sums that are already rounded to the result's storage, and adds its bias. */
+function scaleColumns(
+  out: TensorData,
+  columns: number,
+  scale: TensorData,
+  bias: TensorData | undefined,
+): void {
+  for (let at = 0; at < out.length; at += columns)
+    for (let n = 0; n < columns; n++)
+      out[at + n] = bias === undefined ? out[at + n]! * scale[n]! : out[at + n]! * scale[n]! + bias[n]!;
+}
 
 /** Rows of a tensor seen as a matrix over its last axis. */
 export const rowsOf = (x: Tensor): number => x.shape.slice(0, -1).reduce((n, size) => n * size, 1);
@@ -64,7 +85,7 @@ function multiplyRow(
   }
 }
 
-export const embedding: Kernel<NeuralOps["nn.embedding"]> = ({ table, ids }) => {
+export const embedding: Kernel<NeuralOps["nn.embedding"]> = ({ table, ids, scale }) => {
   const [entries, width] = table.shape as [number, number];
   const dtype = table.dtype === "f64" ? "f64" : "f32";
   const out = allocate(dtype, ids.data.length * width);
@@ -73,6 +94,9 @@ export const embedding: Kernel<NeuralOps["nn.embedding"]> = ({ table, ids }) => 
     if (!(id >= 0 && id < entries))
       throw new RangeError(`Id ${id} is outside the vocabulary, whose ids are 0 to ${entries - 1}.`);
     out.set(table.data.subarray(id * width, (id + 1) * width), i * width);
+    if (scale === undefined) continue;
+    const factor = scale.data[id]!;
+    for (let at = i * width; at < (i + 1) * width; at++) out[at]! *= factor;
   }
   return [{ dtype, shape: [...ids.shape, width], data: out }];
 };
