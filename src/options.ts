@@ -11,8 +11,11 @@ export const optionsSchema = z.strictObject({
   weights: z.enum(["tq2_0", "tq1_0"]).default("tq2_0"),
   /** What `bitnet.linear` does to its input; left out, what the model itself does. */
   activations: z.enum(["int8-per-token", "float"]).optional(),
-  /** Storage of the embedding and the head; `auto` is the smallest float type that holds every value exactly. */
-  embedding: z.enum(["auto", "f16", "bf16", "f32"]).default("auto"),
+  /**
+   * Storage of the embedding and the head; `auto` is the smallest float type that holds every value exactly, `q8`
+   * int8 with one f32 scale a row.
+   */
+  embedding: z.enum(["auto", "f16", "bf16", "f32", "q8"]).default("auto"),
   /** Positions that the program has room for; left out, what the model was made for. */
   maxSeqLen: z.int().positive().optional(),
   /** Logits of the last position only, or of all. */

@@ -16,6 +16,7 @@ import { recogniseTernary } from "./fused/recognise-ternary.ts";
 import { inlineConstants } from "./packed/inline-constants.ts";
 import { narrowWeights } from "./packed/narrow-weights.ts";
 import { packTernaryWeights } from "./packed/pack-ternary.ts";
+import { quantizeEmbedding } from "./packed/quantize-embedding.ts";
 import { selectLogits, sinkSlices } from "./packed/select-logits.ts";
 import type { Pass, Phase } from "./pass.ts";
 import { attendInPlacePass } from "./stateful/attend-in-place.ts";
@@ -70,6 +71,6 @@ export const pipeline: readonly { readonly phase: Phase; readonly passes: readon
   },
   {
     phase: "packed",
-    passes: [selectLogits, sinkSlices, packTernaryWeights, narrowWeights, inlineConstants],
+    passes: [selectLogits, sinkSlices, packTernaryWeights, quantizeEmbedding, narrowWeights, inlineConstants],
   },
 ];

@@ -1,12 +1,12 @@
 import type { Value } from "../../ir/graph.ts";
 import { castWeight, streamRows, type WeightRef } from "../../ir/weights.ts";
-import type { DType } from "../../tensor/dtype.ts";
+import { type DType, isFloat } from "../../tensor/dtype.ts";
 import { roundToDType } from "../../tensor/tensor.ts";
 import { definePass } from "../pass.ts";
 
 /**
  * Stores embeddings, heads and dense linears in 16 bits. By default only where that is exact: a table that came
- * from bf16 or f16 goes back to it, and one that needs f32 keeps it.
+ * from bf16 or f16 goes back to it, and one that needs f32 keeps it. What has been quantised is left alone.
  */
 export const narrowWeights = definePass({
   name: "narrow-weights",
@@ -18,9 +18,11 @@ export const narrowWeights = definePass({
       const name = node.op === "nn.embedding" ? "table" : node.op === "nn.linear" ? "weight" : undefined;
       if (name === undefined) continue;
       const weight = node.arg(name);
-      if (weight.def.kind !== "const" || weight.def.data.inline) continue;
+      if (weight.def.kind !== "const" || weight.def.data.inline || !isFloat(weight.def.data.dtype)) continue;
       if (!narrowed.has(weight)) {
-        const dtype = options.embedding === "auto" ? await smallestExact(weight.def.data) : options.embedding;
+        const { embedding } = options;
+        const dtype =
+          embedding === "auto" || embedding === "q8" ? await smallestExact(weight.def.data) : embedding;
         narrowed.set(
           weight,
           dtype === weight.type.dtype ? weight : b.constant(castWeight(weight.def.data, dtype)),

@@ -1,0 +1,54 @@
+import type { Graph, Node, Value } from "../../ir/graph.ts";
+import { q8Codes, q8Scales } from "../../ir/q8.ts";
+import { isOp } from "../../ir/value.ts";
+import { isFloat } from "../../tensor/dtype.ts";
+import { definePass } from "../pass.ts";
+
+/**
+ * The head is read whole for every token: over half of the bytes of a ternary model. Codes and scales are lazy, so the
+ * table is quantised a few rows at a time when the program is written.
+ */
+export const quantizeEmbedding = definePass({
+  name: "quantize-embedding",
+  doc: "With --embedding q8, the token embedding and the head become int8 rows with one scale each.",
+  run(graph, { options }) {
+    if (options.embedding !== "q8") return;
+    const b = graph.edit("quantize-embedding");
+    const head = headOf(graph);
+    const tables = new Set(graph.nodes.filter(isTokenEmbedding).map((node) => node.arg("table")));
+    const quantized = new Map<Value, { readonly codes: Value; readonly scale: Value }>();
+    for (const node of graph.nodes) {
+      const name = node.op === "nn.embedding" ? "table" : node.op === "nn.linear" ? "weight" : undefined;
+      if (name === undefined) continue;
+      const weight = node.arg(name);
+      if (node !== head && !tables.has(weight)) continue;
+      if (weight.def.kind !== "const" || !isFloat(weight.type.dtype)) continue;
+      const { data } = weight.def;
+      const parts = quantized.get(weight) ?? {
+        codes: b.constant(q8Codes(data)),
+        scale: b.constant(q8Scales(data)),
+      };
+      quantized.set(weight, parts);
+      const args = { ...node.args, [name]: parts.codes, scale: parts.scale };
+      b.replace(node.results[0]!, b.untyped(node.op, args, node.attrs)[0]!);
+    }
+  },
+});
+
+/** The linear that makes the logits: nothing but a choice of rows and another shape comes after it. */
+function headOf(graph: Graph): Node | undefined {
+  const logits = graph.outputs.find(({ name }) => name === "logits")?.value;
+  const made = origin(logits, "slice", "reshape");
+  return isOp(made, "nn.linear") ? made?.node : undefined;
+}
+
+/** Whether an input of the graph indexes the table: positions, which are computed, index tables of another kind. */
+const isTokenEmbedding = (node: Node): boolean =>
+  node.op === "nn.embedding" && origin(node.arg("ids"), "cast", "reshape")?.def.kind === "input";
+
+/** What a value was before ops that change nothing about its elements. */
+function origin(value: Value | undefined, ...ops: Parameters<typeof isOp>[1][]): Value | undefined {
+  let current = value;
+  while (isOp(current, ...ops)) current = current?.node?.arg("x");
+  return current;
+}
