@@ -6,12 +6,18 @@ import type { Session } from "../runtime/index.ts";
 import type { CommandCall } from "./cli.ts";
 import { Progress } from "./progress.ts";
 
-/** Opens the program that a command is about, with the options that `run` and `eval` share. */
-export async function openForCommand(call: CommandCall<"run"> | CommandCall<"eval">): Promise<Session> {
-  const { argument, options, io } = call;
+/**
+ * Opens the program that a command is about, with the options that `run` and `eval` share.
+ * @param path of another program to open in the same way
+ */
+export async function openForCommand(
+  call: CommandCall<"run"> | CommandCall<"eval">,
+  path = call.argument,
+): Promise<Session> {
+  const { options, io } = call;
   const progress = new Progress(io);
   try {
-    const session = await openProgram(argument, {
+    const session = await openProgram(path, {
       device: options.device,
       ...(options.tokenizer === undefined ? {} : { tokenizer: await readTokenizer(options.tokenizer) }),
       onProgress: (loaded, total) => progress.show("loading", loaded, total),

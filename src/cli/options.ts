@@ -59,8 +59,13 @@ export const commands = {
     details: [
       "Window j feeds the ids j·N … j·N+N-1 from an empty cache and predicts the ids j·N+1 … j·N+N, where N is --window. A last window that is not full is left out. A text is encoded as it is: no begin-of-sequence token is put in front.",
       'With --json stdout is {"nll_per_token", "perplexity", "tokens"}: the mean of -ln p, its exponential, and the number of predictions.',
+      'With --against a second program is measured on the same ids, and the change is how much higher the perplexity of the first is, in percent. In JSON that is {…, "against": {"nll_per_token", "perplexity", "tokens"}, "perplexity_change_percent"}.',
     ],
-    examples: ["eval model.pte --text book.txt", "eval model.pte --ids ids.json --window 512 --json"],
+    examples: [
+      "eval model.pte --text book.txt",
+      "eval model.pte --ids ids.json --window 512 --json",
+      "eval small.pte --against model.pte --text book.txt",
+    ],
   },
   inspect: {
     summary: "Show what is in a program, an ONNX model or a checkpoint.",
@@ -142,7 +147,7 @@ export const options = {
   embedding: option({
     placeholder: "FORMAT",
     description:
-      "how the embedding and the head are stored; auto is the smallest that holds every value exactly",
+      "how the embedding and the head are stored; auto is the smallest float that holds every value exactly, q8 is int8 with a scale a row",
     schema: shape.embedding,
     commands: ["compile", "explain"],
     inConfig: true,
@@ -281,6 +286,13 @@ export const options = {
   ids: option({
     placeholder: "FILE",
     description: "the token ids to predict, as a JSON array",
+    schema: z.string().optional(),
+    commands: ["eval"],
+    completes: "file",
+  }),
+  against: option({
+    placeholder: "FILE",
+    description: "another program, to be measured on the same ids and compared with",
     schema: z.string().optional(),
     commands: ["eval"],
     completes: "file",
