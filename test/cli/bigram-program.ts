@@ -19,10 +19,12 @@ export function bigramTable(vocabSize: number): Float32Array<ArrayBuffer> {
  * The smallest language model: a table that says which token follows which. As a program it is complete, with
  * everything around a model, and gives the logits of every position.
  * @param texts named data, such as tokenizer.json
+ * @param table logits [V, V]
  */
 export async function bigramProgram(
   vocabSize: number,
   texts: Readonly<Record<string, string>> = {},
+  table = bigramTable(vocabSize),
 ): Promise<Uint8Array> {
   const sequence = symbol("S", maxSeqLen, 1);
   const graph: ProgramGraph = {
@@ -58,10 +60,7 @@ export async function bigramProgram(
       constantMethods: { get_max_seq_len: maxSeqLen, get_eos_ids: [1], get_vocab_size: vocabSize },
       namedData: [
         ...Object.entries(texts).map(([key, text]) => blob(key, new TextEncoder().encode(text))),
-        blob(
-          "table",
-          encodeElements("f32", tensor("f32", [vocabSize, vocabSize], bigramTable(vocabSize)).data),
-        ),
+        blob("table", encodeElements("f32", tensor("f32", [vocabSize, vocabSize], table).data)),
       ],
       delegate: { id: delegateId, format: delegateFormat, build: (blobs) => writeDelegate(graph, blobs) },
     },

@@ -204,6 +204,49 @@ describe("bitnetc eval", () => {
     expect(JSON.parse((await runCli(...args, "--max-windows", "2")).out).tokens).toBe(12);
   });
 
+  it("compares with another program on the same ids", async () => {
+    const flat = folder.file("flat.pte");
+    writeFileSync(flat, await bigramProgram(tokenCount, {}, new Float32Array(tokenCount * tokenCount)));
+    writeFileSync(folder.file("ids.json"), JSON.stringify(ids));
+    const args = ["--ids", folder.file("ids.json"), "--window", "6"];
+    const alone = JSON.parse((await runCli("eval", program, ...args, "--json")).out);
+    const { out } = await runCli("eval", program, "--against", flat, ...args, "--json");
+    // every token is as likely as any other where all logits are 0
+    const uniform = { nll_per_token: Math.log(tokenCount), perplexity: tokenCount };
+    const change = (alone.perplexity / tokenCount - 1) * 100;
+    expect(JSON.parse(out)).toEqual({
+      ...alone,
+      against: {
+        nll_per_token: expect.closeTo(uniform.nll_per_token, 9),
+        perplexity: expect.closeTo(uniform.perplexity, 6),
+        tokens: 18,
+      },
+      perplexity_change_percent: expect.closeTo(change, 6),
+    });
+    const text = await runCli("eval", flat, "--against", program, ...args);
+    const inverse = (tokenCount / alone.perplexity - 1) * 100;
+    expect(text.out.split("\n")).toEqual([
+      expect.stringMatching(new RegExp(`^perplexity ${tokenCount}\\.0000 .* over 18 tokens$`)),
+      expect.stringMatching(/^.*bigram\.pte: perplexity \d+\.\d{4} .* over 18 tokens$/),
+      `change ${inverse < 0 ? "" : "+"}${inverse.toFixed(3)} %`,
+      "",
+    ]);
+    const same = await runCli("eval", program, "--against", program, ...args);
+    expect(same.out).toContain("\nchange +0.000 %\n");
+  });
+
+  it("encodes a text with the first program's tokenizer for both", async () => {
+    writeFileSync(folder.file("both.txt"), "abcdefg");
+    const { out } = await runCli(
+      "eval",
+      program,
+      "--against",
+      mute,
+      ...["--text", folder.file("both.txt"), "--window", "6", "--json"],
+    );
+    expect(JSON.parse(out)).toMatchObject({ against: { tokens: 6 }, perplexity_change_percent: 0 });
+  });
+
   it("measures a text without a token in front", async () => {
     writeFileSync(folder.file("text.txt"), "abcdefg");
     writeFileSync(
@@ -227,6 +270,7 @@ describe("bitnetc eval", () => {
     [2, "usage", () => []],
     [1, "eval-too-short", () => ["--ids", folder.file("ids.json"), "--window", "21"]],
     [1, "prompt-too-long", () => ["--ids", folder.file("ids.json"), "--window", "17"]],
+    [1, "file-missing", () => ["--ids", folder.file("ids.json"), "--against", folder.file("none.pte")]],
     [1, "json-syntax", () => ["--ids", folder.file("text.txt")]],
     [1, "json-field", () => ["--ids", folder.file("tokenizer_config.json")]],
   ])("exits with %i for %s", async (code, wanted, args) => {

@@ -120,6 +120,28 @@ test("and over the first 512 tokens it is alike from every source", async () => 
   expect(Math.max(...measured) / Math.min(...measured)).toBeLessThan(1.01);
 }, 120_000);
 
+test("an int8 embedding and head take half of the bytes and cost little", async () => {
+  const measure = async (embedding: "auto" | "q8") => {
+    const sink = memorySink();
+    const { report, blobs } = await compile(await input("hf-packed"), sink, { ...options, embedding });
+    const session = await open(sink.bytes(), { device: "cpu" });
+    const { perplexity } = await session.perplexity(reference.validation.slice(0, 2 * 256 + 1), {
+      window: 256,
+    });
+    return { sizes: report.sizes!, blobs: blobs.filter(({ key }) => key.startsWith("w")), perplexity };
+  };
+  const [auto, q8] = [await measure("auto"), await measure("q8")];
+  const [rows, columns] = [2048, 256];
+  expect(auto.sizes.embedding).toBe(2 * rows * columns);
+  expect(q8.sizes.embedding).toBe(rows * columns + 4 * rows);
+  expect(auto.sizes.total - q8.sizes.total).toBe(auto.sizes.embedding - q8.sizes.embedding);
+  // the scales are too many to be put into the graph: they are data of their own
+  expect(q8.blobs.length).toBe(auto.blobs.length + 1);
+  expect(q8.blobs.slice(0, 2).map(({ size }) => size)).toEqual([rows * columns, 4 * rows]);
+  expect(Math.abs(q8.perplexity / auto.perplexity - 1)).toBeLessThan(5e-3);
+  expect(q8.perplexity).not.toBe(auto.perplexity);
+}, 60_000);
+
 test("the cache holds what prefill and steps wrote: one call, token by token and chunks agree", async () => {
   const session = await openCompiled("hf-packed");
   const { ids } = reference.offline.prompts[1]!;

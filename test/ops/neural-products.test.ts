@@ -217,12 +217,106 @@ describe("nn.linear", () => {
   });
 });
 
+describe("nn.linear with int8 rows", () => {
+  /** Each step as the definition has it; exact, for the sums are added up in the same order. */
+  const naive = (x: Tensor, codes: Tensor, scale: Tensor, bias?: Tensor): number[] => {
+    const [columns, depth] = codes.shape as [number, number];
+    return indicesOf([x.shape[0]!, columns]).map(([m, n]) => {
+      let sum = 0;
+      for (let k = 0; k < depth; k++) sum += x.data[m! * depth + k]! * codes.data[n! * depth + k]!;
+      const scaled = Math.fround(sum) * scale.data[n!]!;
+      return Math.fround(bias === undefined ? scaled : scaled + bias.data[n!]!);
+    });
+  };
+  const randomCodes = (shape: readonly number[]): Tensor => {
+    const { data } = randomTensor("f32", shape);
+    return tensor(
+      "i8",
+      shape,
+      Array.from(data, (value: number) => Math.round((value / 4) * 127)),
+    );
+  };
+
+  const cases = [1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((rows) =>
+    [
+      [1, 1],
+      [3, 5],
+      [4, 8],
+      [5, 7],
+      [6, 12],
+      [7, 259],
+      [9, 260],
+      [2, 0],
+      [0, 4],
+    ].map(([columns, depth]) => [rows, columns!, depth!] as const),
+  );
+  test.each(cases)("%i rows, weight [%i, %i]", (rows, columns, depth) => {
+    const [x, weight] = [randomTensor("f32", [rows, depth]), randomCodes([columns, depth])];
+    const [scale, bias] = [randomTensor("f32", [columns]), randomTensor("f32", [columns])];
+    expect(elements("nn.linear", { x, weight, scale })).toEqual(naive(x, weight, scale));
+    expect(elements("nn.linear", { x, weight, scale, bias })).toEqual(naive(x, weight, scale, bias));
+  });
+
+  test("takes every code, and codes that begin anywhere in memory", () => {
+    const depth = 256;
+    const memory = new Int8Array(3 * depth + 1).map((_, i) => ((i * 7) % 255) - 127);
+    const x = randomTensor("f32", [1, depth]);
+    const scale = floats(1, 0.5, 2);
+    for (const from of [0, 1]) {
+      const data = memory.subarray(from, from + 3 * depth);
+      const weight: Tensor = { dtype: "i8", shape: [3, depth], data };
+      expect(elements("nn.linear", { x, weight, scale })).toEqual(naive(x, weight, scale));
+    }
+  });
+
+  test("gives x's dtype", () => {
+    const [weight, scale] = [tensor("i8", [1, 2], [64, 1]), floats(2)];
+    const [result] = run("nn.linear", { x: tensor("f16", [1, 2], [32, 0.5]), weight, scale });
+    expect(result).toMatchObject({ dtype: "f16", data: floats(4096).data });
+    expect(run("nn.linear", { x: tensor("f64", [1, 2], [0.1, 0.2]), weight, scale })[0]).toEqual(
+      tensor("f64", [1, 1], [(0.1 * 64 + 0.2) * 2]),
+    );
+  });
+
+  test("refuses what does not fit", () => {
+    const [x, weight, scale] = [info("f32", [2, 4]), info("i8", [3, 4]), info("f32", [3])];
+    expect(inferred("nn.linear", { x, weight, scale })).toBe("f32[2, 3]");
+    const wrong = (args: Parameters<typeof inferred>[1], message: RegExp) =>
+      expect(() => inferred("nn.linear", { x, weight, scale, ...args })).toThrow(message);
+    wrong({ weight: info("f32", [3, 4]) }, /weight must be i8 where there is a scale, and is f32/);
+    wrong({ scale: info("f16", [3]) }, /scale must be f32, and is f16/);
+    wrong({ scale: info("f32", [4]) }, /one size/);
+    wrong({ scale: info("f32", [3, 1]) }, /scale must have the shape/);
+    wrong({ x: info("i8", [2, 4]) }, /x must be a float/);
+  });
+});
+
 describe("nn.embedding", () => {
   const table = tensor("f16", [3, 2], [1, 2, 3, 4, 5, 6]);
 
   test("looks rows up, in f32", () => {
     const [result] = run("nn.embedding", { table, ids: tensor("i64", [1, 3], [2, 0, 2]) });
     expect(result).toEqual(tensor("f32", [1, 3, 2], [5, 6, 1, 2, 5, 6]));
+  });
+
+  test("scales rows of int8 codes", () => {
+    const codes = tensor("i8", [3, 2], [1, -2, 127, 0, -127, 5]);
+    const scale = floats(1, 0.1, 3);
+    const [result] = run("nn.embedding", { table: codes, ids: tensor("i64", [2, 2], [1, 0, 2, 1]), scale });
+    const row = [Math.fround(127 * scale.data[1]!), 0];
+    expect(result).toEqual(tensor("f32", [2, 2, 2], [...row, 1, -2, -381, 15, ...row]));
+  });
+
+  test("takes floats without a scale and codes with one", () => {
+    const [ids, scale] = [info("i64", [1]), info("f32", [3])];
+    expect(inferred("nn.embedding", { table: info("i8", [3, 2]), ids, scale })).toBe("f32[1, 2]");
+    expect(() => inferred("nn.embedding", { table: info("i8", [3, 2]), ids })).toThrow(
+      /table must be a float/,
+    );
+    expect(() => inferred("nn.embedding", { table: info("f16", [3, 2]), ids, scale })).toThrow(
+      /table must be i8/,
+    );
+    expect(() => inferred("nn.embedding", { table: info("i8", [4, 2]), ids, scale })).toThrow(/one size/);
   });
 
   test("says which id is not in the vocabulary", () => {

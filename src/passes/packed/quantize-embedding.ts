@@ -1,7 +1,8 @@
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 import { q8Codes, q8Scales } from "../../ir/q8.ts";
-import { isOp } from "../../ir/value.ts";
+import { sameDim } from "../../tensor/dim.ts";
 import { isFloat } from "../../tensor/dtype.ts";
+import { leavesOf } from "../evaluate.ts";
 import { definePass } from "../pass.ts";
 
 /**
@@ -35,20 +36,22 @@ export const quantizeEmbedding = definePass({
   },
 });
 
-/** The linear that makes the logits: nothing but a choice of rows and another shape comes after it. */
+/** The linear that makes the logits: after it come a choice of rows, another shape, a cap, but nothing of another width. */
 function headOf(graph: Graph): Node | undefined {
   const logits = graph.outputs.find(({ name }) => name === "logits")?.value;
-  const made = origin(logits, "slice", "reshape");
-  return isOp(made, "nn.linear") ? made?.node : undefined;
+  const width = logits?.type.shape.at(-1);
+  let node = logits?.node;
+  while (node !== undefined && node.op !== "nn.linear") {
+    const [before, ...others] = node.operands.filter((operand) => operand.node);
+    const last = before?.type.shape.at(-1);
+    if (others.length > 0 || last === undefined || width === undefined || !sameDim(last, width))
+      return undefined;
+    node = before?.node;
+  }
+  return node;
 }
 
-/** Whether an input of the graph indexes the table: positions, which are computed, index tables of another kind. */
+/** Whether tokens [B, S] index the table: that of positions, which follow from start_pos and sizes, is another. */
 const isTokenEmbedding = (node: Node): boolean =>
-  node.op === "nn.embedding" && origin(node.arg("ids"), "cast", "reshape")?.def.kind === "input";
-
-/** What a value was before ops that change nothing about its elements. */
-function origin(value: Value | undefined, ...ops: Parameters<typeof isOp>[1][]): Value | undefined {
-  let current = value;
-  while (isOp(current, ...ops)) current = current?.node?.arg("x");
-  return current;
-}
+  node.op === "nn.embedding" &&
+  [...leavesOf(node.arg("ids"))].some(({ def, type }) => def.kind === "input" && type.shape.length === 2);
