@@ -1,0 +1,73 @@
+/** A line of a listing: as it is shown, and as it is compared with the lines of another program. */
+export interface ListedLine {
+  /** With values by their indices: `aten::add.out(%0, %1, 1, %2)`. */
+  readonly text: string;
+  /** With what the values are in place of their indices, which any change before it shifts. */
+  readonly key: string;
+  /** The indices in `text`, in order. */
+  readonly refs: readonly number[];
+  /** What is called; absent where nothing is. */
+  readonly op?: string;
+}
+
+/** A graph, or a method's values and instructions. */
+export interface Listing {
+  readonly values: readonly ListedLine[];
+  readonly calls: readonly ListedLine[];
+}
+
+/** Writes a line's text and key together. `describe` says what a value is. */
+export class LineWriter {
+  readonly #describe: (value: number) => string;
+  #text = "";
+  #key = "";
+  readonly #refs: number[] = [];
+
+  constructor(describe: (value: number) => string) {
+    this.#describe = describe;
+  }
+
+  add(text: string): this {
+    this.#text += text;
+    this.#key += text;
+    return this;
+  }
+
+  /** What is shown only. */
+  note(text: string): this {
+    this.#text += text;
+    return this;
+  }
+
+  value(index: number): this {
+    this.#text += `%${index}`;
+    this.#key += `<${this.#describe(index)}>`;
+    this.#refs.push(index);
+    return this;
+  }
+
+  /** Adds items with commas between them. */
+  list<T>(items: readonly T[], add: (item: T) => void): this {
+    items.forEach((item, i) => {
+      if (i > 0) this.add(", ");
+      add(item);
+    });
+    return this;
+  }
+
+  line(op?: string): ListedLine {
+    return { text: this.#text, key: this.#key, refs: this.#refs, ...(op === undefined ? {} : { op }) };
+  }
+}
+
+/** How many lines of a list are shown, unless all are asked for. */
+const shownLines = 20;
+
+/** A list's lines, or its first ones and how many more there are. */
+export function cutLines(lines: readonly string[], showsAll: boolean, indent = "  "): string {
+  // One more line takes no more room than saying that there is one.
+  const shown = showsAll || lines.length <= shownLines + 1 ? lines : lines.slice(0, shownLines);
+  const rest = lines.length - shown.length;
+  const more = rest === 0 ? "" : `${indent}… ${rest} more (--verbose shows them)\n`;
+  return `${shown.map((line) => `${indent}${line}\n`).join("")}${more}`;
+}
