@@ -42,7 +42,7 @@ const integer = (value: bigint): number | bigint =>
 function double(value: number): number | string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  return Math.abs(value) < 1e15 ? Number(value.toFixed(12)) : value;
+  return value === 0 || Math.abs(value) >= 1e15 ? value : Number(value.toFixed(12));
 }
 
 /**

@@ -15,7 +15,11 @@ export function diffText(
   const names = `- ${before.name}\n+ ${after.name}\n`;
   if (differences.length === 0) return `${names}The programs are equal.\n`;
   const parts = new Map<string, Difference[]>();
-  for (const entry of differences) parts.set(entry.part, [...(parts.get(entry.part) ?? []), entry]);
+  for (const entry of differences) {
+    const known = parts.get(entry.part);
+    if (known === undefined) parts.set(entry.part, [entry]);
+    else known.push(entry);
+  }
   return [...parts].reduce(
     (text, [part, entries]) =>
       `${text}${part}: ${entries.length} ${entries.length === 1 ? "difference" : "differences"}\n${cutLines(entries.flatMap(lines), showsAll)}`,

@@ -53,16 +53,12 @@ async function compare(a: ProgramView, b: ProgramView): Promise<readonly Differe
     ...compareFacts("named data", dataFacts(a), dataFacts(b)),
     ...compareLines("constants", await constantLines(a, hashes[0]), await constantLines(b, hashes[1])),
   ];
-  // Lists are compared by what stands in them, not by numbers. What else may differ is found in the tables.
-  return found.length > 0
-    ? found
-    : [
-        ...compareTables("program", a.program, b.program),
-        ...compareFacts("segments", await segmentFacts(a, hashes[0]), await segmentFacts(b, hashes[1])),
-        ...pairs(delegatesByName(a), delegatesByName(b)).flatMap(([name, one, other]) =>
-          compareTables(`delegate ${name}`, one.contents?.graph ?? "", other.contents?.graph ?? ""),
-        ),
-      ];
+  // Lists are compared by what stands in them, not by numbers: what else may differ is found in the tables.
+  if (found.length > 0) return found;
+  return [
+    ...compareTables("program", a.program, b.program),
+    ...compareFacts("segments", await segmentFacts(a, hashes[0]), await segmentFacts(b, hashes[1])),
+  ];
 }
 
 function compareFacts(part: string, a: Facts, b: Facts): readonly Difference[] {
@@ -159,30 +155,59 @@ function compareDelegates(part: string, a: DelegateView, b: DelegateView): reado
   const [one, other] = [a.contents.listing, b.contents.listing];
   const counts = (listing: Listing): Facts =>
     new Map(Object.entries(opCounts(listing)).map(([op, count]) => [op, String(count)]));
-  return [
+  const found = [
     ...compareFacts(`${part}, op counts`, counts(one), counts(other)),
     ...compareListings(part, one, other, "calls"),
   ];
+  return found.length > 0 ? found : compareTables(part, a.contents.graph, b.contents.graph);
 }
 
 function compareListings(part: string, a: Listing, b: Listing, calls: string): readonly Difference[] {
+  const wired = wiredAlike(a, b, alignLines(a.calls, b.calls));
   return [
     ...compareLines(`${part}, values`, a.values, b.values),
-    ...compareLines(`${part}, ${calls}`, a.calls, b.calls, true),
+    ...compareLines(`${part}, ${calls}`, a.calls, b.calls, wired),
   ];
 }
 
-/**
- * Compares lists by a longest common subsequence of their keys.
- * @param isWired whether values must also be the same ones: each value of one list is then one of the other's
- */
+type Pairs = readonly (readonly [number, number])[];
+
+/** What of two lists is not paired. */
 function compareLines(
   part: string,
   a: readonly ListedLine[],
   b: readonly ListedLine[],
-  isWired = false,
+  pairs: Pairs = alignLines(a, b),
 ): readonly Difference[] {
   const found: Difference[] = [];
+  let [i, j] = [0, 0];
+  for (const [one, other] of [...pairs, [a.length, b.length] as const]) {
+    for (; i < one; i++) found.push({ part, what: String(i), before: a[i]!.text });
+    for (; j < other; j++) found.push({ part, what: String(j), after: b[j]!.text });
+    [i, j] = [one + 1, other + 1];
+  }
+  return found;
+}
+
+/** Pairs what is the same, and between that what is but for what its values are: they are listed themselves. */
+function alignLines(a: readonly ListedLine[], b: readonly ListedLine[]): Pairs {
+  const align = (one: readonly ListedLine[], other: readonly ListedLine[], by: "key" | "form"): Pairs =>
+    alignLists(
+      one.map((line) => line[by]),
+      other.map((line) => line[by]),
+    );
+  const pairs: (readonly [number, number])[] = [];
+  let [i, j] = [0, 0];
+  for (const [one, other] of [...align(a, b, "key"), [a.length, b.length] as const]) {
+    for (const [x, y] of align(a.slice(i, one), b.slice(j, other), "form")) pairs.push([i + x, j + y]);
+    if (one < a.length) pairs.push([one, other]);
+    [i, j] = [one + 1, other + 1];
+  }
+  return pairs;
+}
+
+/** Leaves the pairs of calls that are wired alike: each value of one list is one and the same of the other. */
+function wiredAlike(a: Listing, b: Listing, pairs: Pairs): Pairs {
   const partner = new Map<number, number>();
   const owner = new Map<number, number>();
   const isSame = (one: number, other: number): boolean => {
@@ -192,23 +217,14 @@ function compareLines(
     }
     return partner.get(one) === other;
   };
-  let [i, j] = [0, 0];
-  const skipTo = (one: number, other: number): void => {
-    while (i < one) found.push({ part, what: String(i), before: a[i++]!.text });
-    while (j < other) found.push({ part, what: String(j), after: b[j++]!.text });
-  };
-  for (const [one, other] of alignLists(
-    a.map(({ key }) => key),
-    b.map(({ key }) => key),
-  )) {
-    skipTo(one, other);
-    const [before, after] = [a[i++]!, b[j++]!];
-    const isEqual = before.refs.map((ref, at) => isSame(ref, after.refs[at]!));
-    if (isWired && isEqual.includes(false))
-      found.push({ part, what: String(other), before: before.text, after: after.text });
-  }
-  skipTo(a.length, b.length);
-  return found;
+  a.inputs.slice(0, b.inputs.length).forEach((input, i) => {
+    isSame(input, b.inputs[i]!);
+  });
+  return pairs.filter(([one, other]) => {
+    const after = b.calls[other]!.refs;
+    const wires = a.calls[one]!.refs.map((ref, at) => isSame(ref, after[at]!));
+    return !wires.includes(false);
+  });
 }
 
 const dataFacts = ({ namedData }: ProgramView): Facts =>
@@ -224,7 +240,7 @@ async function constantLines(
     const data = file.segments[segment];
     if (data === undefined || bytes === null) continue;
     const key = `${kind}, ${bytes} bytes, SHA-256 ${await hash(part(file.source, data, offset, bytes))}`;
-    lines.push({ text: `${key}, number ${index}`, key, refs: [] });
+    lines.push({ text: `${key}, number ${index}`, key, form: key, refs: [] });
   }
   return lines;
 }
@@ -240,7 +256,7 @@ async function segmentFacts({ file: { segments } }: ProgramView, hash: RangeHash
   return facts;
 }
 
-/** Where two tables differ, by the path of each field. */
+/** Where two tables differ, by the path of each field. Of named data's hashes the named data tells. */
 function compareTables(part: string, a: FlatbufferJson, b: FlatbufferJson): readonly Difference[] {
   const found: Difference[] = [];
   const isObject = (value: unknown): value is Readonly<Record<string, FlatbufferJson>> =>
@@ -251,7 +267,7 @@ function compareTables(part: string, a: FlatbufferJson, b: FlatbufferJson): read
         walk(path === "" ? name : `${path}.${name}`, one[name], other[name]);
       return;
     }
-    if (Object.is(one, other)) return;
+    if (Object.is(one, other) || path.startsWith("blobs.")) return;
     const text = (value: FlatbufferJson | undefined) => (value === undefined ? undefined : jsonText(value));
     found.push(difference(part, path, text(one), text(other)));
   };

@@ -4,6 +4,8 @@ export interface ListedLine {
   readonly text: string;
   /** With what the values are in place of their indices, which any change before it shifts. */
   readonly key: string;
+  /** Without what the values are. */
+  readonly form: string;
   /** The indices in `text`, in order. */
   readonly refs: readonly number[];
   /** What is called; absent where nothing is. */
@@ -12,15 +14,18 @@ export interface ListedLine {
 
 /** A graph, or a method's values and instructions. */
 export interface Listing {
+  /** Values that come from outside, in the order in which they come. */
+  readonly inputs: readonly number[];
   readonly values: readonly ListedLine[];
   readonly calls: readonly ListedLine[];
 }
 
-/** Writes a line's text and key together. `describe` says what a value is. */
+/** Writes a line's forms together. `describe` says what a value is. */
 export class LineWriter {
   readonly #describe: (value: number) => string;
   #text = "";
   #key = "";
+  #form = "";
   readonly #refs: number[] = [];
 
   constructor(describe: (value: number) => string) {
@@ -30,6 +35,7 @@ export class LineWriter {
   add(text: string): this {
     this.#text += text;
     this.#key += text;
+    this.#form += text;
     return this;
   }
 
@@ -42,6 +48,7 @@ export class LineWriter {
   value(index: number): this {
     this.#text += `%${index}`;
     this.#key += `<${this.#describe(index)}>`;
+    this.#form += "%";
     this.#refs.push(index);
     return this;
   }
@@ -56,7 +63,8 @@ export class LineWriter {
   }
 
   line(op?: string): ListedLine {
-    return { text: this.#text, key: this.#key, refs: this.#refs, ...(op === undefined ? {} : { op }) };
+    const line = { text: this.#text, key: this.#key, form: this.#form, refs: this.#refs };
+    return op === undefined ? line : { ...line, op };
   }
 }
 

@@ -42,6 +42,7 @@ export function listMethod(method: ProgramMethod): Listing {
     else line.add(describe(index));
   };
   return {
+    inputs: method.inputs,
     values: values.map(valueLine),
     calls: method.chains.flatMap(({ instructions }) =>
       instructions.map((instruction) =>

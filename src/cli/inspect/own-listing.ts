@@ -15,6 +15,7 @@ export function listOwn(graph: ProgramGraph): Listing {
   const symbols = new Map<string, { min: number; max: number }>();
   for (const { shape } of graph.values) for (const dim of shape) symbolBounds(dim, symbols);
   return {
+    inputs: [...graph.inputs, ...graph.states].map(({ value }) => value),
     values: [
       ...[...symbols]
         .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -45,6 +45,7 @@ export function listVulkan(graph: VulkanGraph): Listing {
     }
   };
   return {
+    inputs,
     values: values.flatMap((value, index) => {
       if (value.type !== "VkTensor" && value.type !== "SymInt") return [];
       const line = new LineWriter(describe).note(`%${index} = `).add(`${describe(index)}${rolesOf(index)}`);
