@@ -13,12 +13,13 @@ export interface Schema {
   readonly tables: Readonly<Record<string, readonly (readonly [name: string, type: string])[]>>;
 }
 
-/** A bigint is an integer that a number cannot hold exactly. */
+/** A bigint is an integer that a number cannot hold exactly; bytes are a list of numbers. */
 export type FlatbufferJson =
   | number
   | bigint
   | boolean
   | string
+  | Uint8Array
   | readonly FlatbufferJson[]
   | { readonly [field: string]: FlatbufferJson };
 
@@ -79,8 +80,10 @@ export function flatbufferJson(
     const element = /^\[(.*)\]$/.exec(type)?.[1];
     if (element !== undefined) {
       const start = buffer.__vector(at);
+      const length = buffer.__vector_len(at);
+      if (element === "ubyte") return buffer.bytes().subarray(start, start + length);
       const size = sizeOf(element);
-      return Array.from({ length: buffer.__vector_len(at) }, (_, i) => read(element, start + i * size));
+      return Array.from({ length }, (_, i) => read(element, start + i * size));
     }
     const members = schema.enums[type];
     if (members === undefined) return table(type, buffer.__indirect(at));

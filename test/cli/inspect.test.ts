@@ -208,6 +208,13 @@ describe("inspect of a program that calls kernels", () => {
     expect(out).not.toContain("more (");
   });
 
+  test("gives a terminal no commands", async () => {
+    const name = "for\u001b[2Jward\n";
+    const { out } = await inspect(write("escape.pte", portable({ ...portablePlan, name })));
+    expect(out).toContain("method for\\u001b[2Jward\\u000a\n");
+    expect(out).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
   const broken: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
     "beyond the planned buffer": [
       portable({ ...portablePlan, non_const_buffer_sizes: [0, 55, 24] }),

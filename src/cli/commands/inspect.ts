@@ -12,8 +12,8 @@ import { jsonText } from "../json-text.ts";
 
 /** What an inspection found: for machines, and for people. */
 export interface Inspection {
-  readonly json: object;
-  readonly text: string;
+  readonly json: () => object;
+  readonly text: () => string;
   /** What could not be read, though the rest could. */
   readonly warnings?: readonly Diagnostic[];
 }
@@ -23,9 +23,9 @@ export async function run({ argument, options, io }: CommandCall<"inspect">): Pr
   const { json, text, warnings } = await (diff === undefined
     ? inspect(argument, verbose)
     : compare(argument, diff, verbose));
-  if (options.json) io.out(`${jsonText(json)}\n`);
+  if (options.json) io.out(`${jsonText(json())}\n`);
   else {
-    io.out(text);
+    io.out(text());
     printWarnings(io, warnings ?? []);
   }
   return exitCodes.ok;

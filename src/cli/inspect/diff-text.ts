@@ -1,5 +1,5 @@
 import type { Difference } from "./diff.ts";
-import { cutLines } from "./listing.ts";
+import { cutLines, printable } from "./listing.ts";
 
 interface NamedFile {
   readonly name: string;
@@ -22,7 +22,7 @@ export function diffText(
   }
   return [...parts].reduce(
     (text, [part, entries]) =>
-      `${text}${part}: ${entries.length} ${entries.length === 1 ? "difference" : "differences"}\n${cutLines(entries.flatMap(lines), showsAll)}`,
+      `${text}${printable(part)}: ${entries.length} ${entries.length === 1 ? "difference" : "differences"}\n${cutLines(entries.flatMap(lines), showsAll)}`,
     names,
   );
 }

@@ -32,8 +32,8 @@ export async function diffPrograms(before: Source, after: Source, showsAll: bool
   const warnings = [...a.warnings, ...b.warnings];
   const files = [a, b].map(({ file: { source } }) => ({ name: source.name, size: source.size }));
   return {
-    json: { kind: "diff", files, equal: differences.length === 0, differences, warnings },
-    text: diffText([files[0]!, files[1]!], differences, showsAll),
+    json: () => ({ kind: "diff", files, equal: differences.length === 0, differences, warnings }),
+    text: () => diffText([files[0]!, files[1]!], differences, showsAll),
     warnings,
   };
 }
@@ -56,7 +56,7 @@ async function compare(a: ProgramView, b: ProgramView): Promise<readonly Differe
   // Lists are compared by what stands in them, not by numbers: what else may differ is found in the tables.
   if (found.length > 0) return found;
   return [
-    ...compareTables("program", a.program, b.program),
+    ...compareTables("program", a.program(), b.program()),
     ...compareFacts("segments", await segmentFacts(a, hashes[0]), await segmentFacts(b, hashes[1])),
   ];
 }

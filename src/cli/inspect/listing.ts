@@ -77,5 +77,9 @@ export function cutLines(lines: readonly string[], showsAll: boolean, indent = "
   const shown = showsAll || lines.length <= shownLines + 1 ? lines : lines.slice(0, shownLines);
   const rest = lines.length - shown.length;
   const more = rest === 0 ? "" : `${indent}… ${rest} more (--verbose shows them)\n`;
-  return `${shown.map((line) => `${indent}${line}\n`).join("")}${more}`;
+  return `${shown.map((line) => `${indent}${printable(line)}\n`).join("")}${more}`;
 }
+
+/** A file's names may hold what a terminal takes for a command. */
+export const printable = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);

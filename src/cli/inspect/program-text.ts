@@ -1,5 +1,5 @@
 import { formatBytes, formatCounts, formatTable, sizeRows } from "../format.ts";
-import { cutLines } from "./listing.ts";
+import { cutLines, printable } from "./listing.ts";
 import type { PlannedBuffer } from "./memory.ts";
 import { listMethod } from "./method-listing.ts";
 import { type MethodDescription, type OwnDescription, opCounts } from "./program.ts";
@@ -26,7 +26,7 @@ export function programText(
     if (file.constants.has(method.name)) return [];
     const { values, calls } = listMethod(method);
     return [
-      `method ${method.name}\n`,
+      `method ${printable(method.name)}\n`,
       list(
         `values: ${values.length}`,
         values.map(({ text }) => text),
@@ -44,7 +44,7 @@ export function programText(
   });
   const delegateParts = delegates.map(
     (delegate) =>
-      `delegate ${delegate.id} of ${delegate.method}\n` +
+      `delegate ${printable(`${delegate.id} of ${delegate.method}`)}\n` +
       rows(
         "compile specs",
         delegate.specs.map(({ key, value }) => [key, specText(value)]),
@@ -135,7 +135,7 @@ function graphText(
   { contents, problem }: DelegateView,
   list: (title: string, lines: readonly string[], indent?: string) => string,
 ): string {
-  if (problem !== undefined) return `  not readable: ${problem.message}\n`;
+  if (problem !== undefined) return `  not readable: ${printable(problem.message)}\n`;
   if (contents === undefined) return "  of a kind that is not read here\n";
   const { listing, vulkanHeader } = contents;
   const layout =
@@ -143,7 +143,7 @@ function graphText(
       ? ""
       : `  graph at ${vulkanHeader.graphOffset}, ${formatBytes(vulkanHeader.graphSize)}; constants at ${vulkanHeader.constantsOffset}, ${formatBytes(vulkanHeader.constantsSize)}\n`;
   return (
-    `${layout}  ops: ${formatCounts(opCounts(listing)) || "none"}\n` +
+    `${layout}  ops: ${printable(formatCounts(opCounts(listing))) || "none"}\n` +
     list(
       `values: ${listing.values.length}`,
       listing.values.map(({ text }) => text),

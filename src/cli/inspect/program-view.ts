@@ -21,8 +21,8 @@ import { listVulkan } from "./vulkan-listing.ts";
 export interface ProgramView {
   readonly file: ProgramFile;
   readonly tables: ProgramDescription;
-  /** The flatbuffer as flatc prints it. */
-  readonly program: FlatbufferJson;
+  /** The flatbuffer as flatc prints it; made when it is asked for, because it may hold constants. */
+  readonly program: () => FlatbufferJson;
   readonly delegates: readonly DelegateView[];
   readonly namedData: readonly { readonly key: string; readonly bytes: number; readonly sha256: string }[];
   readonly constantData: readonly ConstantData[];
@@ -67,7 +67,8 @@ export async function viewProgram(source: Source): Promise<ProgramView> {
   return {
     file,
     tables,
-    program: decodeFlatbuffer(source.name, file.head, (buffer) => flatbufferJson(buffer, programSchema)),
+    program: () =>
+      decodeFlatbuffer(source.name, file.head, (buffer) => flatbufferJson(buffer, programSchema)),
     delegates,
     namedData: await viewNamedData(file, delegates),
     constantData: constantData(source.name, tables),

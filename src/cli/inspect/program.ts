@@ -11,7 +11,7 @@ import { type ProgramView, viewProgram } from "./program-view.ts";
 /** What a program file holds, whoever wrote it. Of bitnetc's own, also what its delegate's graph is made of. */
 export async function inspectProgram(source: Source, showsAll: boolean): Promise<Inspection> {
   const view = await viewProgram(source);
-  const { file, tables, delegates, namedData, constantData, memory, program, warnings } = view;
+  const { file, tables, delegates, namedData, constantData, memory, warnings } = view;
   const open = delegates.find(({ contents }) => contents?.own !== undefined)?.contents?.own;
   const own = open && (await describeOwn(open));
   const json = {
@@ -31,9 +31,12 @@ export async function inspectProgram(source: Source, showsAll: boolean): Promise
     constantData,
     warnings,
     tables,
-    program,
   };
-  return { json, text: programText(view, json.methods, own, showsAll), warnings };
+  return {
+    json: () => ({ ...json, program: view.program() }),
+    text: () => programText(view, json.methods, own, showsAll),
+    warnings,
+  };
 }
 
 export interface OwnDescription {
