@@ -69,8 +69,8 @@ export const commands = {
       description: "a .pte or .onnx file, a checkpoint folder or a .safetensors file",
     },
     details: [
-      "Any ExecuTorch program can be read, not only those that bitnetc wrote, and the graphs of bitnetc's and of Vulkan delegates. What of a delegate cannot be read is a warning. Of long lists the first lines are shown; --verbose shows all.",
-      "With --json, `program` is the program's flatbuffer as `flatc --json --strict-json` prints it with schemas/program.fbs, and so is the `graph` of a delegate with schemas/vulkan.fbs or schemas/delegate.fbs. Doubles have 12 decimals there, as flatc's do; `tables` has them exactly.",
+      "Any ExecuTorch program can be read, not only those that bitnetc wrote, and the graphs of bitnetc's and of Vulkan delegates. A Vulkan graph that cannot be read is a warning, and the rest is shown. Of long lists the first lines are shown; --verbose shows all.",
+      "With --json, `program` is the program's flatbuffer as `flatc --json --strict-json` prints it with schemas/program.fbs, and so is the `graph` of a delegate with schemas/vulkan.fbs or schemas/delegate.fbs. Doubles have 12 decimals there, as flatc's do; `tables` has those of the program exactly.",
       'With --diff two programs are compared: methods, values, instructions, delegates\' graphs, memory, named data and constants by their SHA-256. The exit code is 0 whether they differ or not. With --json stdout is {"kind", "files", "equal", "differences", "warnings"}; a difference is {"part", "what", "before"?, "after"?}, without `before` for what was added and without `after` for what was removed.',
     ],
     examples: ["inspect model.pte", "inspect model.onnx --json", "inspect old.pte --diff new.pte"],
