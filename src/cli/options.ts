@@ -73,8 +73,12 @@ export const commands = {
       name: "file",
       description: "a .pte or .onnx file, a checkpoint folder or a .safetensors file",
     },
-    details: ["Any ExecuTorch program can be read, not only those that bitnetc wrote."],
-    examples: ["inspect model.pte", "inspect model.onnx --json"],
+    details: [
+      "Any ExecuTorch program can be read, not only those that bitnetc wrote, and the graphs of bitnetc's and of Vulkan delegates. A Vulkan graph that cannot be read is a warning, and the rest is shown. Of long lists the first lines are shown; --verbose shows all.",
+      "With --json, `program` is the program's flatbuffer as `flatc --json --strict-json` prints it with schemas/program.fbs, and so is the `graph` of a delegate with schemas/vulkan.fbs or schemas/delegate.fbs. Doubles have 12 decimals there, as flatc's do; `tables` has those of the program exactly.",
+      'With --diff two programs are compared: methods, values, instructions, delegates\' graphs, memory, named data and constants by their SHA-256. The exit code is 0 whether they differ or not. With --json stdout is {"kind", "files", "equal", "differences", "warnings"}; a difference is {"part", "what", "before"?, "after"?}, without `before` for what was added and without `after` for what was removed.',
+    ],
+    examples: ["inspect model.pte", "inspect model.onnx --json", "inspect old.pte --diff new.pte"],
   },
   explain: {
     summary: "Say what of a model fuses, what nearly does and why not, and what is unsupported.",
@@ -308,6 +312,13 @@ export const options = {
     description: "stop after this many windows; left out, all that the text fills",
     schema: z.int().positive().optional(),
     commands: ["eval"],
+  }),
+  diff: option({
+    placeholder: "FILE",
+    description: "another program: say what differs in it",
+    schema: z.string().optional(),
+    commands: ["inspect"],
+    completes: "file",
   }),
   json: option({
     description: "print a result for machines on stdout, and nothing else there",

@@ -8,7 +8,7 @@ import { formatType, type TensorType } from "./type.ts";
 import { inlineLimit, numberText, type WeightRef } from "./weights.ts";
 
 /** Elements of a constant that the text shows; the others are named. */
-const shownElements = 16;
+export const shownElements = 16;
 
 export interface PrintOptions {
   /**
@@ -85,7 +85,7 @@ export const hashGraph = (graph: Graph): string =>
 const isSmall = ({ def }: Value): boolean =>
   def.kind === "const" && elementCount(def.data.shape) <= inlineLimit;
 
-const listText = (dims: readonly Dim[]): string => `[${dims.map(dimKey).join(", ")}]`;
+export const listText = (dims: readonly Dim[]): string => `[${dims.map(dimKey).join(", ")}]`;
 
 function constantText(data: WeightRef): string {
   const type = formatType({ dtype: data.dtype, shape: data.shape });
@@ -111,10 +111,10 @@ function nodeText(node: Node, names: ReadonlyMap<Value, string>, options: PrintO
 }
 
 /** As it is, or in quotes where it could be taken for something else. */
-const placeText = (name: string): string => (/^[^\s"<]+$/.test(name) ? name : JSON.stringify(name));
+export const placeText = (name: string): string => (/^[^\s"<]+$/.test(name) ? name : JSON.stringify(name));
 
 /** JSON in which the numbers that JSON lacks are strings `@number …`; other strings that begin so get another `@`. */
-const attrsText = (attrs: Readonly<Record<string, AttrValue>>): string =>
+export const attrsText = (attrs: Readonly<Record<string, AttrValue>>): string =>
   JSON.stringify(attrs, (_, value) => {
     if (typeof value === "string") return value.startsWith("@") ? `@${value}` : value;
     const isInJson = typeof value !== "number" || (Number.isFinite(value) && !Object.is(value, -0));

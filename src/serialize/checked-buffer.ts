@@ -1,5 +1,5 @@
 import { ByteBuffer } from "flatbuffers";
-import { BitnetcError, diagnostics } from "../errors.ts";
+import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -57,22 +57,30 @@ class CheckedBuffer extends ByteBuffer {
   }
 }
 
+/** The diagnostic for half a sentence about what is wrong. */
+type Fault = (at: string, why: string) => Diagnostic;
+
 /**
  * Reads a flatbuffer with `decode`, which throws a RangeError with half a sentence for what is wrong.
  * @param at what errors call the buffer
- * @throws BitnetcError `program-corrupt`
+ * @throws BitnetcError `program-corrupt`, or what `fault` makes
  */
-export function decodeFlatbuffer<T>(at: string, bytes: Uint8Array, decode: (buffer: ByteBuffer) => T): T {
-  return refuseCorrupt(at, () => decode(new CheckedBuffer(bytes)));
+export function decodeFlatbuffer<T>(
+  at: string,
+  bytes: Uint8Array,
+  decode: (buffer: ByteBuffer) => T,
+  fault?: Fault,
+): T {
+  return refuseCorrupt(at, () => decode(new CheckedBuffer(bytes)), fault);
 }
 
 /** Makes a RangeError the user's error. */
-export function refuseCorrupt<T>(at: string, read: () => T): T {
+export function refuseCorrupt<T>(at: string, read: () => T, fault: Fault = diagnostics.programCorrupt): T {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new BitnetcError(diagnostics.programCorrupt(at, error.message), { cause: error });
+    throw new BitnetcError(fault(at, error.message), { cause: error });
   }
 }
 

@@ -4,7 +4,7 @@ import type { Source } from "../tensor/source.ts";
 import { type BlobEntry, readBlob, readRange, verifyBlob } from "./blob.ts";
 import { delegateId, readDelegate } from "./delegate.ts";
 import { toHex } from "./hex.ts";
-import { type ProgramFile, readProgram } from "./program-reader.ts";
+import { type ProgramDelegate, type ProgramFile, readProgram } from "./program-reader.ts";
 
 /** A program of bitnetc's own, ready to be run. */
 export interface OpenProgram {
@@ -32,6 +32,15 @@ export async function openProgram(source: Source, method = "forward"): Promise<O
     const backends = new Set(file.delegates.map(({ id }) => id));
     throw new BitnetcError(diagnostics.programBackend(source.name, [...backends]));
   }
+  return openDelegate(file, delegate);
+}
+
+/**
+ * Reads the graph of one delegate of bitnetc's own.
+ * @throws BitnetcError as `readDelegate` does; `program-hash` when it is not what was written
+ */
+export async function openDelegate(file: ProgramFile, delegate: ProgramDelegate): Promise<OpenProgram> {
+  const { source } = file;
   const bytes = await readRange(source.name, delegate.data);
   const sha256 = toHex(delegate.specs.get("sha256") ?? new Uint8Array());
   await verifyBlob(source.name, bytes, { key: delegateId, size: bytes.length, sha256 });

@@ -34,5 +34,6 @@ export async function inspectCheckpoint(files: FileSet, path: string): Promise<I
       ["weights", formatWeights(weights)],
     ]) +
     `tensors\n${formatTable(tensors.map(({ name, dtype, shape }) => [name, `${dtype} [${shape.join(", ")}]`]))}`;
-  return { json: { kind: "checkpoint", file: { name: path }, config, weights, tensors }, text };
+  const json = { kind: "checkpoint", file: { name: path }, config, weights, tensors };
+  return { json: () => json, text: () => text };
 }

@@ -45,7 +45,7 @@ export async function inspectOnnx(source: Source, files: FileSet | undefined): P
     ]) +
     `inputs\n${formatTable(inputs.map(valueRow))}` +
     `outputs\n${formatTable(outputs.map(valueRow))}`;
-  return { json, text };
+  return { json: () => json, text: () => text };
 }
 
 /** Nodes of the graph and of those within its nodes' attributes. */

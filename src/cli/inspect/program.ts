@@ -1,60 +1,45 @@
 import type { Sizes } from "../../index.ts";
-import { delegateId } from "../../serialize/delegate.ts";
-import { describeProgram } from "../../serialize/describe-program.ts";
-import { type OpenProgram, openProgram } from "../../serialize/open-program.ts";
+import type { OpenProgram } from "../../serialize/open-program.ts";
 import type { ProgramMethod } from "../../serialize/program.ts";
-import { readProgram } from "../../serialize/program-reader.ts";
 import type { Source } from "../../tensor/source.ts";
 import type { Inspection } from "../commands/inspect.ts";
-import { countNames, formatBytes, formatCounts, formatTable, sizeRows } from "../format.ts";
+import { countNames } from "../format.ts";
+import { operatorName, tensorText } from "./method-listing.ts";
+import { programText } from "./program-text.ts";
+import { type ProgramView, viewProgram } from "./program-view.ts";
 
 /** What a program file holds, whoever wrote it. Of bitnetc's own, also what its delegate's graph is made of. */
-export async function inspectProgram(source: Source): Promise<Inspection> {
-  const file = await readProgram(source);
-  const tables = describeProgram(file);
-  const isOwn = file.delegates.some(({ id }) => id === delegateId);
-  const program = isOwn ? await openProgram(source) : undefined;
-  const own = program && (await describeOwn(program));
+export async function inspectProgram(source: Source, showsAll: boolean): Promise<Inspection> {
+  const view = await viewProgram(source);
+  const { file, tables, delegates, namedData, constantData, memory, warnings } = view;
+  const open = delegates.find(({ contents }) => contents?.own !== undefined)?.contents?.own;
+  const own = open && (await describeOwn(open));
   const json = {
     kind: "program",
     ...own,
     constants: Object.fromEntries(file.constants),
-    delegates: file.delegates.map(({ id, method, data }) => ({ id, method, bytes: data.size })),
-    namedData: [...file.namedData].map(([key, { size }]) => ({
-      key,
-      bytes: size,
-      ...(program && { sha256: program.blobs.get(key)?.sha256 }),
+    delegates: delegates.map(({ data, contents, problem, ...table }) => ({
+      ...table,
+      bytes: data.size,
+      ...(contents?.vulkanHeader && { header: contents.vulkanHeader }),
+      ...(contents && { ops: opCounts(contents.listing), graph: contents.graph }),
+      ...(problem && { problem }),
     })),
-    methods: tables.methods.filter(({ name }) => !file.constants.has(name)).map(describeMethod),
+    namedData,
+    methods: describeMethods(view),
+    memory: tables.methods.map(({ name }, i) => ({ method: name, buffers: memory[i] })),
+    constantData,
+    warnings,
     tables,
   };
-  const segmentBytes = tables.segments.reduce((sum, { size }) => sum + size, 0);
-  const text =
-    `${source.name}: ExecuTorch program, ${formatBytes(source.size)}\n` +
-    formatTable([
-      ["segments", `${tables.segments.length}, ${formatBytes(segmentBytes)}`],
-      ...(own === undefined ? [] : ownRows(own)),
-    ]) +
-    section(
-      "methods",
-      json.methods.map((method) => [method.name, methodText(method)]),
-    ) +
-    section(
-      "constant methods",
-      Object.entries(json.constants).map(([name, value]) => [name, String(value)]),
-    ) +
-    section(
-      "delegates",
-      json.delegates.map(({ id, method, bytes }) => [id, `of ${method}, ${formatBytes(bytes)}`]),
-    ) +
-    section(
-      "named data",
-      json.namedData.map(({ key, bytes }) => [key, formatBytes(bytes)]),
-    );
-  return { json, text };
+  return {
+    json: () => ({ ...json, program: view.program() }),
+    text: () => programText(view, json.methods, own, showsAll),
+    warnings,
+  };
 }
 
-interface OwnDescription {
+export interface OwnDescription {
   /** Op name → count in the graph after the stateful phase. */
   readonly ops: Readonly<Record<string, number>>;
   readonly sizes: Sizes | undefined;
@@ -71,21 +56,20 @@ async function describeOwn(program: OpenProgram): Promise<OwnDescription> {
   return { ops: noted.ops ?? executedOps, sizes: noted.sizes, executedOps };
 }
 
-function ownRows({ ops, sizes }: OwnDescription): (readonly [string, string])[] {
-  const rows: (readonly [string, string])[] = [["ops", formatCounts(ops)]];
-  return sizes === undefined ? rows : [...rows, ...sizeRows(sizes)];
-}
+export const opCounts = ({ calls }: { readonly calls: readonly { readonly op?: string }[] }) =>
+  countNames(calls.flatMap(({ op }) => op ?? []));
 
-const section = (title: string, rows: readonly (readonly [string, string])[]): string =>
-  rows.length === 0 ? "" : `${title}\n${formatTable(rows)}`;
-
-interface MethodDescription {
+export interface MethodDescription {
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /** Kernels that it calls, by operator. */
   readonly kernels: Readonly<Record<string, number>>;
 }
+
+/** All methods but those that only return constants. */
+export const describeMethods = ({ file, tables }: ProgramView): readonly MethodDescription[] =>
+  tables.methods.filter(({ name }) => !file.constants.has(name)).map(describeMethod);
 
 function describeMethod({
   name,
@@ -97,10 +81,7 @@ function describeMethod({
 }: ProgramMethod): MethodDescription {
   const describe = (index: number): string => {
     const value = values[index]!;
-    if (value.type !== "Tensor") return value.type;
-    const bound = value.dynamism === "STATIC" ? "" : "<=";
-    const label = value.extra?.name ? `${value.extra.name}: ` : "";
-    return `${label}${String(value.scalarType).toLowerCase()} [${value.sizes.map((size) => (size === 1 ? size : `${bound}${size}`)).join(", ")}]`;
+    return value.type === "Tensor" ? tensorText(value) : value.type;
   };
   const calls = chains.flatMap(({ instructions }) =>
     instructions.flatMap((instruction) =>
@@ -111,13 +92,6 @@ function describeMethod({
     name,
     inputs: inputs.map(describe),
     outputs: outputs.map(describe),
-    kernels: countNames(
-      calls.map(({ name: operator, overload }) => (overload === "" ? operator : `${operator}.${overload}`)),
-    ),
+    kernels: countNames(calls.map(operatorName)),
   };
-}
-
-function methodText({ inputs, outputs, kernels }: MethodDescription): string {
-  const signature = `(${inputs.join(", ")}) -> ${outputs.join(", ")}`;
-  return Object.keys(kernels).length === 0 ? signature : `${signature}; kernels: ${formatCounts(kernels)}`;
 }
