@@ -26,7 +26,7 @@ export interface ProgramFile {
   readonly constants: ReadonlyMap<string, ConstantResult>;
 }
 
-export interface ProgramDelegate {
+interface ProgramDelegate {
   readonly method: string;
   /** The backend that runs it. */
   readonly id: string;

@@ -47,6 +47,8 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.linear": {
     doc: "x [..., K] · weight [N, K]ᵀ + bias [N] → [..., N] in x's dtype; sums in f64 on the CPU.",
     args: ["x", "weight", "bias?"],
+    rowwise: "x",
+    weights: { weight: "dense" },
     infer({ x, weight, bias }) {
       requireFloats({ x, weight, bias });
       requireRank(weight, "weight", ["N", "K"]);
@@ -60,6 +62,7 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.embedding": {
     doc: "Row ids[...] of table [V, D] → [..., D], in f32 whatever the width of the table's floats. Every id is 0 to V-1.",
     args: ["table", "ids"],
+    weights: { table: "embedding" },
     infer({ table, ids }) {
       requireFloats({ table });
       requireInteger(ids, "ids");
@@ -73,6 +76,8 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.rms_norm": {
     doc: "x · scale / √(mean(x²) + eps) over the last axis; x [..., K], scale [K] (Zhang and Sennrich 2019, arXiv:1910.07467).",
     args: ["x", "scale"],
+    rowwise: "x",
+    weights: { scale: "norm" },
     infer({ x, scale }) {
       requireFloats({ x, scale });
       requireVector(scale, "scale", "K", lastDim(x, "x"));
@@ -84,6 +89,8 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.layer_norm": {
     doc: "(x - mean x) · scale / √(var x + eps) + bias over the last axis, with the biased variance; x [..., K], scale and bias [K] (Ba et al. 2016, arXiv:1607.06450).",
     args: ["x", "scale", "bias?"],
+    rowwise: "x",
+    weights: { scale: "norm", bias: "norm" },
     infer({ x, scale, bias }) {
       requireFloats({ x, scale, bias });
       requireVector(scale, "scale", "K", lastDim(x, "x"));
@@ -151,6 +158,7 @@ function activation(formula: string) {
   return {
     doc: `${formula} Element by element.`,
     args: ["x"] as const,
+    rowwise: "x" as const,
     infer({ x }: { readonly x: ArgInfo }) {
       requireFloats({ x });
       return [x.type];
