@@ -1,8 +1,4 @@
-/**
- * Speed of the CPU kernels, and of the ways to write the inner loop of bitnet.linear that were tried.
- *
- *     npx esbuild bench/kernels.ts --bundle --platform=node --format=esm | node --input-type=module
- */
+// npm run bench: speed of the CPU kernels, and of the ways to write the inner loop of bitnet.linear that were tried.
 import { bitnetKernels } from "../src/runtime/cpu/kernels/bitnet.ts";
 import { neuralKernels } from "../src/runtime/cpu/kernels/neural.ts";
 import { type Tensor, tensor } from "../src/tensor/tensor.ts";

@@ -51,7 +51,7 @@ const pairs = (
         const at = m * columns + n;
         out[at] = a; out[at + 1] = b; out[at + 2] = c; out[at + 3] = d;
       }`,
-    ) as (...args: readonly unknown[]) => void; // prettier-ignore
+    ) as (...args: readonly unknown[]) => void;
     return (x: Float64Array) => {
       loop(convertX(x), w, out, rows, columns, depth);
       return out;
@@ -59,7 +59,7 @@ const pairs = (
   },
 });
 
-/** Rows of x in the lanes of a double (see runtime/cpu/kernels/ternary-gemm.ts), `triples`·lanes by `wide` sums. */
+/** Rows of x in the lanes of a double (see runtime/cpu/kernels/ternary-product.ts), `triples`·lanes by `wide` sums. */
 const packed = (lanes: number, packs: number, wide: number): TernaryLoop => ({
   name: `${lanes} rows in a double, tile ${packs}×${wide}`,
   prepare(weight, rows, columns, depth) {
@@ -83,7 +83,7 @@ const packed = (lanes: number, packs: number, wide: number): TernaryLoop => ({
         ${all(packs, (p) => all(wide, (j) => `s${p}_${j} += x${p} * t${j};`).join("")).join("")}
       }
       ${sums.map((s, i) => `out[${i}] = ${s};`).join("")}`,
-    ) as (...args: readonly unknown[]) => void; // prettier-ignore
+    ) as (...args: readonly unknown[]) => void;
     const tile = new Float64Array(packs * wide);
     return (x) => {
       for (let m = 0; m < rows; m += packs * lanes) {
@@ -199,4 +199,4 @@ export const ternaryLoops: readonly TernaryLoop[] = [
   packed(3, 4, 4),
   tables(1),
   tables(3),
-]; // prettier-ignore
+];

@@ -5,7 +5,7 @@
 export interface Diagnostic {
   readonly code: string;
   readonly severity: "error" | "warning";
-  /** One sentence, without a full stop's worth of jargon. */
+  /** A sentence in plain words. */
   readonly message: string;
   /** A node, a tensor, a file, an option. */
   readonly at?: string;
@@ -26,6 +26,7 @@ export class BitnetcError extends Error {
   }
 }
 
+/** A diagnostic as text for people: severity, code and sentence, then its place and hint on lines of their own. */
 export function formatDiagnostic({ code, severity, message, at, hint }: Diagnostic): string {
   return `${severity}[${code}]: ${message}${at ? `\n  at ${at}` : ""}${hint ? `\n  hint: ${hint}` : ""}`;
 }
@@ -45,40 +46,26 @@ const warning = (code: string, message: string, at?: string, hint?: string): Dia
 
 /** Factories, by area. The code is the area and the fault, and never changes once published. */
 export const diagnostics = {
+  // Files
   fileMissing: (path: string) => error("file-missing", `There is no file ${path}.`, path),
+  fileOutside: (path: string, folder: string) =>
+    error(
+      "file-outside",
+      `The path ${path} leads out of ${folder}.`,
+      path,
+      "A model's files lie in its own folder.",
+    ),
+  fileRead: (path: string, why: string) => error("file-read", `The file cannot be read: ${why}.`, path),
   fileTruncated: (path: string, need: number, have: number) =>
     error("file-truncated", `The file ends too early: ${need} bytes are needed, ${have} are there.`, path),
-  unknownInputKind: (path: string) =>
+  outputIsInput: (path: string) =>
     error(
-      "input-kind",
-      "This is neither an ONNX model nor a checkpoint.",
+      "output-is-input",
+      `The model itself is read from ${path}, which the output would replace.`,
       path,
-      "Give a .onnx file, a folder with config.json and *.safetensors, or a .safetensors file beside its config.json.",
+      "Give another name to the output.",
     ),
-  packedTooShort: (dtype: string, need: number, have: number) =>
-    error(
-      "packing-truncated",
-      `Packed ${dtype} weights end too early: ${need} bytes are needed, ${have} are there.`,
-    ),
-  packedCode: (dtype: string, byte: number, row: number, block: number) =>
-    error(
-      "packing-code",
-      `Byte ${byte} stands for no ternary weights in ${dtype}: the weights are corrupt.`,
-      `row ${row}, block ${block}`,
-    ),
-  packedScale: (dtype: string, scale: number, row: number, block: number) =>
-    error(
-      "packing-scale",
-      `A ${dtype} block has the scale ${scale} where 1 is expected.`,
-      `row ${row}, block ${block}`,
-    ),
-  packedScaleInexact: (scale: number) =>
-    error(
-      "packing-scale-inexact",
-      `A block scale of ${scale} cannot be held exactly in 16 bits.`,
-      undefined,
-      "Keep block scales at 1 and the weight scale beside them, in f32.",
-    ),
+  fileWrite: (path: string, why: string) => error("file-write", `The file cannot be written: ${why}.`, path),
   fileNotText: (path: string) => error("file-not-text", "This is not UTF-8 text.", path),
   jsonSyntax: (path: string, detail: string) =>
     error("json-syntax", `This is not valid JSON: ${detail}.`, path),
@@ -88,151 +75,54 @@ export const diagnostics = {
       `${field === "" ? "The file" : `The field ${field}`} is not as it should be: ${detail}.`,
       path,
     ),
-  chatTemplateChosen: (name: string) =>
-    warning(
-      "chat-template-chosen",
-      `None of the chat templates is called "default": "${name}" is taken.`,
-      "tokenizer_config.json",
-    ),
-  fileRead: (path: string, why: string) => error("file-read", `The file cannot be read: ${why}.`, path),
-  fileWrite: (path: string, why: string) => error("file-write", `The file cannot be written: ${why}.`, path),
-  fileOutside: (path: string, folder: string) =>
-    error(
-      "file-outside",
-      `The path ${path} leads out of ${folder}.`,
-      path,
-      "A model's files lie in its own folder.",
-    ),
-  tokenizer: (file: string, why: string) => error("tokenizer", `The tokenizer cannot be read: ${why}.`, file),
-  noTokenizer: () =>
-    error(
-      "no-tokenizer",
-      "The program holds no tokenizer, so it cannot read or write text.",
-      undefined,
-      "Give the model's tokenizer.json, or give token ids.",
-    ),
-  noChatTemplate: () =>
-    error("no-chat-template", "The program holds no chat template.", undefined, "Give the prompt as text."),
-  chatTemplate: (why: string) =>
-    error("chat-template", `The chat template does not accept the messages: ${why}`, "chat_template"),
-  deviceUnavailable: (device: string) =>
-    error(
-      "device-unavailable",
-      `There is no executor for the device "${device}" in this version.`,
-      undefined,
-      'The device "cpu" is always there.',
-    ),
-  notLanguageModel: () =>
-    error(
-      "not-a-language-model",
-      "The program does not continue token sequences: it has no forward(tokens, start_pos) or forward(tokens).",
-      undefined,
-      "Run it with tensors as inputs.",
-    ),
-  kernelMissing: (op: string, at: string) =>
-    error(
-      "kernel-missing",
-      `There is no CPU kernel for ${op}.`,
-      at,
-      "Open the program with the plugin that has the op.",
-    ),
-  runFailed: (op: string, why: string, at: string) => error("run-failed", `${op}: ${why}`, at),
-  programInput: (name: string, problem: string) => error("program-input", `Input ${name} ${problem}.`, name),
-  promptEmpty: () =>
-    error(
-      "prompt-empty",
-      "The prompt has no tokens.",
-      undefined,
-      "Give at least one token to continue from.",
-    ),
-  promptTooLong: (have: number, capacity: number) =>
-    error(
-      "prompt-too-long",
-      `The prompt has ${have} tokens and the program has room for ${capacity}.`,
-      undefined,
-      "Compile the model for a longer sequence, or shorten the prompt.",
-    ),
-  tokenId: (ids: readonly number[], vocabSize: number) =>
-    error("token-id", `The vocabulary has ids 0 to ${vocabSize - 1}, not ${ids.slice(0, 5).join(", ")}.`),
-  callSize: (have: number, min: number, max: number) =>
-    error(
-      "call-size",
-      `The program takes ${min === max ? min : `${min} to ${max}`} tokens in a call, not ${have}.`,
-    ),
-  cacheGap: (start: number, length: number) =>
-    error("cache-gap", `start_pos is ${start}, but the cache holds only ${length} positions.`, "start_pos"),
-  logitsNotFinite: () =>
-    error("logits-not-finite", "The program's logits hold no number: no token can be chosen.", "logits"),
-  samplingOption: (name: string, value: number, expected: string) =>
-    error("sampling-option", `The option ${name} is ${value}, but must be ${expected}.`, name),
-  evalTooShort: (have: number, window: number) =>
-    error(
-      "eval-too-short",
-      `A window of ${window} predictions needs ${window + 1} token ids, and there are ${have}.`,
-      undefined,
-      "Give more text, or choose a smaller window.",
-    ),
   npy: (path: string, why: string) => error("npy", `This is not a .npy file that can be read: ${why}.`, path),
+  unknownInputKind: (path: string) =>
+    error(
+      "input-kind",
+      "This is neither an ONNX model nor a checkpoint.",
+      path,
+      "Give a .onnx file, a folder with config.json and *.safetensors, or a .safetensors file beside its config.json.",
+    ),
+
+  // The command line, options and plugins
   usage: (message: string, hint?: string) => error("usage", message, undefined, hint),
+  option: (name: string, problem: string) =>
+    error("option", `The option ${name} is not valid: ${problem}.`, name),
   configFile: (path: string, problem: string) =>
     error("config-file", `The configuration file ${problem}.`, path),
   pluginFile: (path: string, problem: string) => error("plugin-file", `The plugin ${problem}.`, path),
-  weightNotFinite: (weight: string) =>
-    error("weight-not-finite", "The weight has values that are infinite or not a number.", weight),
-  weightPackedCode: (weight: string, row: number) =>
+  pluginClash: (plugin: string, kind: string, name: string) =>
+    error("plugin-clash", `The plugin ${plugin} adds the ${kind} ${name}, but there is one already.`, plugin),
+  pluginTarget: (plugin: string, kind: string, name: string, known: readonly string[]) =>
     error(
-      "weight-packed-code",
-      `The packed weight holds the code 3, which is no ternary value, in row ${row}: it is corrupt.`,
-      weight,
+      "plugin-target",
+      `The plugin ${plugin} refers to the ${kind} ${name}, but there is none.`,
+      plugin,
+      `There are ${known.join(", ")}.`,
     ),
-  weightPackedByte: (weight: string, value: number) =>
-    error("weight-packed-byte", `The packed weight holds ${value}, which is not a byte.`, weight),
-  programTruncated: (path: string, need: number, have: number) =>
+  pluginNotRules: (plugin: string, rule: string, pass: string, known: readonly string[]) =>
     error(
-      "program-truncated",
-      `The program is cut short: ${need} bytes are needed, ${have} are there.`,
-      path,
-      "Copy or download the file again.",
+      "plugin-target",
+      `The plugin ${plugin} adds the rule ${rule} to the pass ${pass}, which is not made of rules.`,
+      plugin,
+      `These are: ${known.join(", ")}.`,
     ),
-  programIdentifier: (path: string, found: string) =>
+  pluginInvalid: (plugin: string, what: string, problem: string) =>
+    error("plugin-invalid", `The plugin ${plugin} adds ${what} that is not valid: ${problem}.`, plugin),
+  pluginFailed: (plugin: string, what: string, message: string) =>
     error(
-      "program-identifier",
-      `This is not a program file: it is marked ${JSON.stringify(found)}, not "ET12".`,
-      path,
-      "Give a .pte file.",
+      "plugin-failed",
+      `The plugin ${plugin} failed in ${what}: ${message}`,
+      plugin,
+      "Run it again with --verbose to see where.",
     ),
-  programCorrupt: (path: string, why: string) =>
+  rulesEndless: (rules: readonly string[], rounds: number) =>
     error(
-      "program-corrupt",
-      `The program is corrupt: ${why}.`,
-      path,
-      "Compile, copy or download the file again.",
+      "rules-endless",
+      `The rules ${rules.join(", ")} still apply after ${rounds} rounds: what they build is what they look for.`,
     ),
-  vulkanCorrupt: (at: string, why: string) =>
-    error("vulkan-corrupt", `The blob of the Vulkan delegate cannot be read: ${why}.`, at),
-  programVersion: (path: string, have: number, known: number) =>
-    error(
-      "program-version",
-      `The program's graph is of version ${have}, and versions up to ${known} are known.`,
-      path,
-      "Use the version of bitnetc that compiled it, or a newer one.",
-    ),
-  programHash: (path: string, part: string) =>
-    error(
-      "program-hash",
-      `The part ${part} is not what it was when the program was written: its SHA-256 differs.`,
-      path,
-      "Copy or download the file again.",
-    ),
-  programBackend: (path: string, backends: readonly string[]) =>
-    error(
-      "program-backend",
-      backends.length === 0
-        ? "The program has no delegate, and only delegates of bitnetc can be run here."
-        : `The program is for ${backends.join(", ")}, which does not run here.`,
-      path,
-      "Compile the model with --backend webgpu.",
-    ),
+
+  // ONNX models
   onnxCorrupt: (path: string, offset: number) =>
     error(
       "onnx-corrupt",
@@ -323,6 +213,8 @@ export const diagnostics = {
       input,
       "Give it a value when compiling.",
     ),
+
+  // Checkpoints
   checkpointConfigMissing: (set: string) =>
     error(
       "checkpoint-config-missing",
@@ -351,6 +243,21 @@ export const diagnostics = {
     ),
   checkpointIndex: (tensor: string, file: string) =>
     error("checkpoint-index", `The index says that ${tensor} is in ${file}, where it is not.`, file),
+  safetensorsHeader: (file: string, detail: string) =>
+    error("safetensors-header", `The header of the safetensors file is not valid: ${detail}.`, file),
+  safetensorsTensor: (file: string, tensor: string, detail: string) =>
+    error(
+      "safetensors-tensor",
+      `The entry of ${tensor} in the safetensors header is not valid: ${detail}.`,
+      file,
+    ),
+  safetensorsTruncated: (file: string, need: number, have: number, tensor: string, count: number) =>
+    error(
+      "safetensors-truncated",
+      `The safetensors file ends too early: ${need} bytes are needed, ${have} are there; ${count === 1 ? tensor : `${count} tensors, ${tensor} the first of them,`} cannot be read.`,
+      file,
+      "Download the file again.",
+    ),
   tensorMissing: (tensor: string, shape: readonly number[]) =>
     error(
       "tensor-missing",
@@ -395,7 +302,6 @@ export const diagnostics = {
     ),
   weightScale: (tensor: string, value: number) =>
     error("weight-scale", `The scale ${tensor} is ${value}, and a positive number is expected.`, tensor),
-  weightOdd: (tensor: string, what: string) => warning("weight-odd", `In ${tensor} ${what}.`, tensor),
   headAssumedTied: () =>
     warning(
       "head-assumed-tied",
@@ -410,36 +316,51 @@ export const diagnostics = {
     ),
   beyondTraining: (length: number, trained: number) =>
     warning("beyond-training", `The model was made for ${trained} positions; ${length} are asked for.`),
-  safetensorsHeader: (file: string, detail: string) =>
-    error("safetensors-header", `The header of the safetensors file is not valid: ${detail}.`, file),
-  safetensorsTensor: (file: string, tensor: string, detail: string) =>
-    error(
-      "safetensors-tensor",
-      `The entry of ${tensor} in the safetensors header is not valid: ${detail}.`,
-      file,
+  chatTemplateChosen: (name: string) =>
+    warning(
+      "chat-template-chosen",
+      `None of the chat templates is called "default": "${name}" is taken.`,
+      "tokenizer_config.json",
     ),
-  safetensorsTruncated: (file: string, need: number, have: number, tensor: string, count: number) =>
+
+  // Weights and their packing
+  weightNotFinite: (weight: string) =>
+    error("weight-not-finite", "The weight has values that are infinite or not a number.", weight),
+  weightPackedCode: (weight: string, row: number) =>
     error(
-      "safetensors-truncated",
-      `The safetensors file ends too early: ${need} bytes are needed, ${have} are there; ${count === 1 ? tensor : `${count} tensors, ${tensor} the first of them,`} cannot be read.`,
-      file,
-      "Download the file again.",
+      "weight-packed-code",
+      `The packed weight holds the code 3, which is no ternary value, in row ${row}: it is corrupt.`,
+      weight,
     ),
-  internal: (message: string) =>
+  weightPackedByte: (weight: string, value: number) =>
+    error("weight-packed-byte", `The packed weight holds ${value}, which is not a byte.`, weight),
+  weightAllZero: (at: string) => warning("weight-all-zero", "Every element of the weight is zero.", at),
+  packedTooShort: (dtype: string, need: number, have: number) =>
     error(
-      "internal",
-      `This is a fault of bitnetc itself: ${message}`,
+      "packing-truncated",
+      `Packed ${dtype} weights end too early: ${need} bytes are needed, ${have} are there.`,
+    ),
+  packedCode: (dtype: string, byte: number, row: number, block: number) =>
+    error(
+      "packing-code",
+      `Byte ${byte} stands for no ternary weights in ${dtype}: the weights are corrupt.`,
+      `row ${row}, block ${block}`,
+    ),
+  packedScale: (dtype: string, scale: number, row: number, block: number) =>
+    error(
+      "packing-scale",
+      `A ${dtype} block has the scale ${scale} where 1 is expected.`,
+      `row ${row}, block ${block}`,
+    ),
+  packedScaleInexact: (scale: number) =>
+    error(
+      "packing-scale-inexact",
+      `A block scale of ${scale} cannot be held exactly in 16 bits.`,
       undefined,
-      "Run it again with --verbose, and report what it says.",
+      "Keep block scales at 1 and the weight scale beside them, in f32.",
     ),
-  internalInvalidGraph: (pass: string, before: readonly string[], detail: string) =>
-    error("invalid-graph", `The graph is not valid after ${pass}: ${detail}`, `after ${before.join(", ")}`),
-  oddWeight: (sentence: string, at: string): Diagnostic => ({
-    code: "weight-odd",
-    severity: "warning",
-    message: sentence,
-    at,
-  }),
+
+  // What passes find
   inputMeaning: (name: string, type: string) =>
     error(
       "input-meaning",
@@ -447,55 +368,159 @@ export const diagnostics = {
       name,
       "Export the model with input_ids, attention_mask, position_ids and past key/values only.",
     ),
-  cacheLayout: (name: string, axis: number) =>
-    error(
-      "cache-layout",
-      `The cache ${name} grows along axis ${axis}; only [batch, heads, past, width] and [batch, past, heads, width] are supported.`,
-      name,
-    ),
   cacheUse: (name: string) =>
     error(
       "cache-use",
       `The cache ${name} is used in another way than being appended to, so it cannot be kept in place.`,
       name,
     ),
-  option: (name: string, problem: string) =>
-    error("option", `The option ${name} is not valid: ${problem}.`, name),
-  pluginClash: (plugin: string, kind: string, name: string) =>
-    error("plugin-clash", `The plugin ${plugin} adds the ${kind} ${name}, but there is one already.`, plugin),
-  rulesEndless: (rules: readonly string[], rounds: number) =>
-    error(
-      "rules-endless",
-      `The rules ${rules.join(", ")} still apply after ${rounds} rounds: what they build is what they look for.`,
-    ),
-  pluginTarget: (plugin: string, kind: string, name: string, known: readonly string[]) =>
-    error(
-      "plugin-target",
-      `The plugin ${plugin} refers to the ${kind} ${name}, but there is none.`,
-      plugin,
-      `There are ${known.join(", ")}.`,
-    ),
-  pluginNotRules: (plugin: string, rule: string, pass: string, known: readonly string[]) =>
-    error(
-      "plugin-target",
-      `The plugin ${plugin} adds the rule ${rule} to the pass ${pass}, which is not made of rules.`,
-      plugin,
-      `These are: ${known.join(", ")}.`,
-    ),
-  pluginInvalid: (plugin: string, what: string, problem: string) =>
-    error("plugin-invalid", `The plugin ${plugin} adds ${what} that is not valid: ${problem}.`, plugin),
-  pluginFailed: (plugin: string, what: string, message: string) =>
-    error(
-      "plugin-failed",
-      `The plugin ${plugin} failed in ${what}: ${message}`,
-      plugin,
-      "Run it again with --verbose to see where.",
-    ),
   tooFewPositions: (asked: number, there: number) =>
     error(
       "max-seq-len",
-      `The program is to have room for ${asked} positions, but the model has tables for ${there}.`,
+      `The program is to have room for ${asked} positions, but the model's tables or caches end after ${there}.`,
       "maxSeqLen",
       `Ask for ${there} or fewer.`,
     ),
+
+  // Program files
+  programTruncated: (path: string, need: number, have: number) =>
+    error(
+      "program-truncated",
+      `The program is cut short: ${need} bytes are needed, ${have} are there.`,
+      path,
+      "Copy or download the file again.",
+    ),
+  programIdentifier: (path: string, found: string) =>
+    error(
+      "program-identifier",
+      `This is not a program file: it is marked ${JSON.stringify(found)}, not "ET12".`,
+      path,
+      "Give a .pte file.",
+    ),
+  programCorrupt: (path: string, why: string) =>
+    error(
+      "program-corrupt",
+      `The program is corrupt: ${why}.`,
+      path,
+      "Compile, copy or download the file again.",
+    ),
+  vulkanCorrupt: (at: string, why: string) =>
+    error("vulkan-corrupt", `The blob of the Vulkan delegate cannot be read: ${why}.`, at),
+  programVersion: (path: string, have: number, known: number) =>
+    error(
+      "program-version",
+      `The program's graph is of version ${have}, and versions up to ${known} are known.`,
+      path,
+      "Use the version of bitnetc that compiled it, or a newer one.",
+    ),
+  programHash: (path: string, part: string) =>
+    error(
+      "program-hash",
+      `The part ${part} is not what it was when the program was written: its SHA-256 differs.`,
+      path,
+      "Copy or download the file again.",
+    ),
+  programBackend: (path: string, backends: readonly string[]) =>
+    error(
+      "program-backend",
+      backends.length === 0
+        ? "The program has no delegate, and only delegates of bitnetc can be run here."
+        : `The program is for ${backends.join(", ")}, which does not run here.`,
+      path,
+      "Compile the model with --backend webgpu.",
+    ),
+
+  // Running programs
+  deviceUnavailable: (device: string) =>
+    error(
+      "device-unavailable",
+      `There is no executor for the device "${device}" in this version.`,
+      undefined,
+      'The device "cpu" is always there.',
+    ),
+  kernelMissing: (op: string, at: string) =>
+    error(
+      "kernel-missing",
+      `There is no CPU kernel for ${op}.`,
+      at,
+      "Open the program with the plugin that has the op.",
+    ),
+  runFailed: (op: string, why: string, at: string) => error("run-failed", `${op}: ${why}`, at),
+  programInput: (name: string, problem: string) => error("program-input", `Input ${name} ${problem}.`, name),
+  notLanguageModel: () =>
+    error(
+      "not-a-language-model",
+      "The program does not continue token sequences: it has no forward(tokens, start_pos) or forward(tokens).",
+      undefined,
+      "Run it with tensors as inputs.",
+    ),
+  promptEmpty: () =>
+    error(
+      "prompt-empty",
+      "The prompt has no tokens.",
+      undefined,
+      "Give at least one token to continue from.",
+    ),
+  promptTooLong: (have: number, capacity: number) =>
+    error(
+      "prompt-too-long",
+      `The prompt has ${have} tokens and the program has room for ${capacity}.`,
+      undefined,
+      "Compile the model for a longer sequence, or shorten the prompt.",
+    ),
+  tokenId: (ids: readonly number[], vocabSize: number) =>
+    error("token-id", `The vocabulary has ids 0 to ${vocabSize - 1}, not ${ids.slice(0, 5).join(", ")}.`),
+  callSize: (have: number, min: number, max: number) =>
+    error(
+      "call-size",
+      `The program takes ${min === max ? min : `${min} to ${max}`} tokens in a call, not ${have}.`,
+    ),
+  cacheGap: (start: number, length: number) =>
+    error("cache-gap", `start_pos is ${start}, but the cache holds only ${length} positions.`, "start_pos"),
+  logitsNotFinite: () =>
+    error("logits-not-finite", "The program's logits hold no number: no token can be chosen.", "logits"),
+  samplingOption: (name: string, value: number, expected: string) =>
+    error("sampling-option", `The option ${name} is ${value}, but must be ${expected}.`, name),
+  evalWindow: (window: number, capacity: number) =>
+    error(
+      "eval-window",
+      `A window of ${window} predictions does not fit: the program has room for ${capacity} positions.`,
+      undefined,
+      "Choose a smaller window, or compile the model for a longer sequence.",
+    ),
+  evalTooShort: (have: number, window: number) =>
+    error(
+      "eval-too-short",
+      `A window of ${window} predictions needs ${window + 1} token ids, and there are ${have}.`,
+      undefined,
+      "Give more text, or choose a smaller window.",
+    ),
+
+  // Text
+  tokenizer: (file: string, why: string) => error("tokenizer", `The tokenizer cannot be read: ${why}.`, file),
+  noTokenizer: () =>
+    error(
+      "no-tokenizer",
+      "The program holds no tokenizer, so it cannot read or write text.",
+      undefined,
+      "Give the model's tokenizer.json, or give token ids.",
+    ),
+  chatTemplate: (why: string) =>
+    error("chat-template", `The chat template does not accept the messages: ${why}`, "chat_template"),
+  noChatTemplate: () =>
+    error("no-chat-template", "The program holds no chat template.", undefined, "Give the prompt as text."),
+
+  // Faults of bitnetc
+  internal: (message: string) =>
+    error(
+      "internal",
+      `This is a fault of bitnetc itself: ${message}`,
+      undefined,
+      "Run it again with --verbose, and report what it says.",
+    ),
+  invalidGraph: (pass: string, before: readonly string[], detail: string) =>
+    error("invalid-graph", `The graph is not valid after ${pass}: ${detail}`, `after ${before.join(", ")}`),
 };
+
+/** What an error that came from elsewhere says. */
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

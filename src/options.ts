@@ -3,6 +3,9 @@ import { BitnetcError, diagnostics } from "./errors.ts";
 import type { Plugin } from "./plugin.ts";
 import type { Tensor } from "./tensor/tensor.ts";
 
+/** Up to here positions are exact in f32, and tables of them are of a size that can be computed. */
+export const mostPositions = 2 ** 24;
+
 /** Options of a compilation, as a user gives them; every one has a default. */
 export const optionsSchema = z.strictObject({
   /** Who runs the program's delegate. */
@@ -17,7 +20,7 @@ export const optionsSchema = z.strictObject({
    */
   embedding: z.enum(["auto", "f16", "bf16", "f32", "q8"]).default("auto"),
   /** Positions that the program has room for; left out, what the model was made for. */
-  maxSeqLen: z.int().positive().optional(),
+  maxSeqLen: z.int().positive().max(mostPositions).optional(),
   /** Logits of the last position only, or of all. */
   logits: z.enum(["last", "all"]).default("last"),
 });

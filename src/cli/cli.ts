@@ -52,7 +52,7 @@ async function dispatch<C extends CommandName>(
 }
 
 /** Fills in the defaults of a command's options. */
-export function withDefaults<C extends CommandName>(command: C, given: Readonly<Record<string, unknown>>) {
+function withDefaults<C extends CommandName>(command: C, given: Readonly<Record<string, unknown>>) {
   const values = optionsOf(command).map(([name, { schema }]) => [name, schema.parse(given[name])]);
   return Object.fromEntries(values) as OptionValues<C>;
 }

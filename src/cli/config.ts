@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { dirname, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { BitnetcError, diagnostics } from "../errors.ts";
-import { readBytes } from "../node/file-source.ts";
+import { BitnetcError, diagnostics, messageOf } from "../errors.ts";
+import { readText } from "../node/file-source.ts";
 import type { Plugin } from "../plugin.ts";
 import { type OptionSpec, optionNames, options } from "./options.ts";
 import { withoutDefault } from "./schema-kind.ts";
@@ -30,7 +30,7 @@ export const configSchema = z.strictObject({
   plugins: z.array(z.union([z.string(), pluginSchema])).optional(),
 });
 
-export interface Config {
+interface Config {
   readonly options: Readonly<Record<string, unknown>>;
   readonly plugins: readonly Plugin[];
 }
@@ -93,9 +93,3 @@ async function importDefault(path: string, fault: typeof diagnostics.configFile)
     throw new BitnetcError(fault(path, `cannot be loaded: ${messageOf(cause)}`), { cause });
   }
 }
-
-/** @throws BitnetcError `file-missing` or `file-read` */
-export const readText = async (path: string): Promise<string> =>
-  new TextDecoder().decode(await readBytes(path));
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -1,5 +1,4 @@
-import type { Diagnostic } from "../errors.ts";
-import { BitnetcError, diagnostics, formatDiagnostic } from "../errors.ts";
+import { BitnetcError, type Diagnostic, diagnostics, formatDiagnostic, messageOf } from "../errors.ts";
 
 /** The process's ends, as far as a command sees them. */
 export interface Io {
@@ -27,10 +26,7 @@ export function printError(
   error: unknown,
   show: { readonly json: boolean; readonly verbose: boolean },
 ): number {
-  const found =
-    error instanceof BitnetcError
-      ? error.diagnostics
-      : [diagnostics.internal(error instanceof Error ? error.message : String(error))];
+  const found = error instanceof BitnetcError ? error.diagnostics : [diagnostics.internal(messageOf(error))];
   if (show.json) printJson(io, { errors: found });
   else io.err(`${found.map(formatDiagnostic).join("\n")}\n`);
   if (show.verbose) io.err(`${traceOf(error)}\n`);
@@ -45,5 +41,3 @@ function traceOf(error: unknown): string {
     error.cause === undefined ? "" : `\ncaused by: ${messageOf(error.cause)}\n${traceOf(error.cause)}`;
   return `${stack.join("\n")}${cause}`;
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

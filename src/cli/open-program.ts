@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { BitnetcError } from "../errors.ts";
-import { readBytes } from "../node/file-source.ts";
+import { readText } from "../node/file-source.ts";
 import { openProgram } from "../node/open-program.ts";
 import type { Session } from "../runtime/index.ts";
 import type { CommandCall } from "./cli.ts";
@@ -31,10 +31,9 @@ export async function openForCommand(
 
 /** A tokenizer.json, with the tokenizer_config.json beside it if there is one. */
 async function readTokenizer(path: string): Promise<{ readonly json: string; readonly config?: string }> {
-  const text = new TextDecoder();
-  const json = text.decode(await readBytes(path));
+  const json = await readText(path);
   try {
-    return { json, config: text.decode(await readBytes(join(dirname(path), "tokenizer_config.json"))) };
+    return { json, config: await readText(join(dirname(path), "tokenizer_config.json")) };
   } catch (error) {
     if (error instanceof BitnetcError && error.code === "file-missing") return { json };
     throw error;

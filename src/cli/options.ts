@@ -333,7 +333,7 @@ export const options = {
 } as const;
 
 type Table = typeof options;
-export type OptionName = keyof Table;
+type OptionName = keyof Table;
 export const optionNames = Object.keys(options) as readonly OptionName[];
 
 /** The values of a command's options, with their defaults filled in. */

@@ -19,7 +19,7 @@ export interface ParsedLine {
   readonly given: Readonly<Record<string, unknown>>;
 }
 
-export interface Printer {
+interface Printer {
   readonly out: (text: string) => void;
   readonly version: string;
 }
@@ -43,18 +43,20 @@ export function parseLine(args: readonly string[], printer: Printer): ParsedLine
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    throw new BitnetcError(diagnostics.usage(sentence(error.message), hintFor(args)));
+    // Commander would print its help where a command is missing or, after `help`, unknown.
+    const message = error.code === "commander.help" ? noCommand : sentence(error.message);
+    throw new BitnetcError(diagnostics.usage(message, hintFor(args)));
   }
   return parsed;
 }
 
 /** The parser that the tables describe. `onLine` is called with the command that was given. */
-export function createParser(printer: Printer, onLine: (line: ParsedLine) => void): Command {
+function createParser(printer: Printer, onLine: (line: ParsedLine) => void): Command {
   const program = new Command("bitnetc")
     .description("Compiles BitNet language models to one ExecuTorch program file, and runs it.")
     .version(printer.version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
-    .helpCommand(false)
+    .helpCommand("help [command]", "print the help of a command")
     .exitOverride()
     .configureOutput({ writeOut: printer.out, writeErr: () => {} });
   // What every command takes can also stand in front of the command.
@@ -123,13 +125,19 @@ export function describeOption({ description, schema }: OptionSpec): string {
   return notes.length === 0 ? description : `${description} (${notes.join("; ")})`;
 }
 
-const toNumber = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
+function toNumber(text: string): number {
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isFinite(number)) return number;
+  throw new InvalidArgumentError("A number is expected.");
+}
 
 function checked(schema: z.ZodType, value: unknown): unknown {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new InvalidArgumentError(result.error.issues.map(({ message }) => `${message}.`).join(" "));
 }
+
+const noCommand = `Give one of the commands ${commandNames.join(", ")}.`;
 
 /** Commander's messages begin with `error: ` in lower case. */
 function sentence(message: string): string {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** What an option's schema says about it, as far as a command line, a help text and a completion need to know. */
-export interface SchemaKind {
+interface SchemaKind {
   readonly type: "boolean" | "number" | "string" | "choice" | "list";
   readonly choices: readonly string[];
   readonly defaultValue: unknown;

@@ -1,8 +1,8 @@
-import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
 import { rowCount, rowSize, streamRows, type WeightRef } from "../ir/weights.ts";
-import { capacityOf } from "../passes/decoder.ts";
+import { inputNamed } from "../passes/decoder.ts";
+import { capacityOf } from "../passes/lengths.ts";
 import { toProgramGraph } from "../passes/to-program-graph.ts";
 import { delegateFormat, delegateId, writeDelegate } from "../serialize/delegate.ts";
 import type { ConstantValue } from "../serialize/methods.ts";
@@ -26,7 +26,7 @@ export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<Writ
           outputs: parts.graph.outputs.map(({ name, value }) => typed(name, value)),
         },
       ],
-      constantMethods: isDecoder(graph) ? runnerMethods(graph, info, capacityOf(graph)) : {},
+      constantMethods: inputNamed(graph, "tokens") ? runnerMethods(graph, info, capacityOf(graph)) : {},
       namedData: [
         ...textBlobs(info, lowered.report),
         ...[...parts.weights].map(([key, weight]) => weightBlob(key, weight)),
@@ -40,9 +40,6 @@ export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<Writ
     sink,
   );
 }
-
-const isDecoder = (graph: Graph): boolean =>
-  graph.inputs.some(({ def }) => def.kind === "input" && def.name === "tokens");
 
 /** What ExecuTorch's LLM runner asks a program before it runs it (extension/llm/runner/constants.h). */
 function runnerMethods(graph: Graph, info: ModelInfo, maxSeqLen: number): Record<string, ConstantValue> {
@@ -64,11 +61,11 @@ function runnerMethods(graph: Graph, info: ModelInfo, maxSeqLen: number): Record
 /** The model's texts, and for `inspect` what the graph was like before it was packed, which no program shows. */
 function textBlobs(info: ModelInfo, { ops, sizes }: CompileReport): readonly NamedBlob[] {
   const { tokenizer, tokenizerConfig, chatTemplate, sampling } = info;
-  const json = (value: object | undefined) => value && utf8ToBytes(JSON.stringify(value));
+  const json = (value: object | undefined) => value && utf8(JSON.stringify(value));
   const texts: Readonly<Record<string, Uint8Array | undefined>> = {
     "tokenizer.json": tokenizer,
     "tokenizer_config.json": json(tokenizerConfig),
-    "chat_template.jinja": chatTemplate === undefined ? undefined : utf8ToBytes(chatTemplate),
+    "chat_template.jinja": chatTemplate === undefined ? undefined : utf8(chatTemplate),
     "generation_config.json": json(
       sampling && { temperature: sampling.temperature, top_k: sampling.topK, top_p: sampling.topP },
     ),
@@ -76,6 +73,8 @@ function textBlobs(info: ModelInfo, { ops, sizes }: CompileReport): readonly Nam
   };
   return Object.entries(texts).flatMap(([key, bytes]) => (bytes ? [bytesBlob(key, bytes)] : []));
 }
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const bytesBlob = (key: string, bytes: Uint8Array): NamedBlob => ({
   key,

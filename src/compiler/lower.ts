@@ -21,7 +21,7 @@ export interface Lowered<P extends Phase = Phase> {
 }
 
 /** What stays the same through one compilation. */
-export class Compilation {
+class Compilation {
   readonly context: PassContext;
   readonly extensions: Extensions;
   readonly phaseReports: PhaseReport[] = [];
@@ -98,15 +98,17 @@ export async function load(input: Input, options: OptionsInput = {}): Promise<Lo
 
 /**
  * Runs the passes up to a phase. The graph is changed in place: what was passed in is what comes out, further on.
- * @throws BitnetcError when a pass finds fault with the model
+ * @throws BitnetcError when a pass finds fault with the model; Error when the graph is beyond the phase
  */
 export async function lower<P extends Phase>(lowered: Lowered, to: P): Promise<Lowered<P>> {
   const { graph, compilation } = lowered;
+  const [from, end] = [phases.indexOf(lowered.phase), phases.indexOf(to)];
+  if (end < from) throw new Error(`a graph at ${lowered.phase} does not go back to ${to}`);
   const done: string[] = [];
   let current: Lowered = lowered;
   for (const { phase, passes } of compilation.extensions.phases) {
-    if (phases.indexOf(phase) <= phases.indexOf(lowered.phase) || phases.indexOf(phase) > phases.indexOf(to))
-      continue;
+    const at = phases.indexOf(phase);
+    if (at <= from || at > end) continue;
     const since = performance.now();
     for (const pass of passes) {
       await pass.run(graph, compilation.context);
@@ -125,5 +127,5 @@ function check(graph: Graph, pass: string, before: readonly string[]): void {
   const [first, ...more] = verifyGraph(graph);
   if (first === undefined) return;
   const rest = more.length > 0 ? ` (and ${more.length} more)` : "";
-  throw new BitnetcError(diagnostics.internalInvalidGraph(pass, before, `${first}${rest}`));
+  throw new BitnetcError(diagnostics.invalidGraph(pass, before, `${first}${rest}`));
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import { BitnetcError, type Diagnostic, diagnostics, messageOf } from "../errors.ts";
 import type { Importer } from "../frontend/onnx/importer.ts";
-import { InferenceError, type OpDef } from "../ir/ops/op.ts";
+import { InferenceError, type OpDef, weightKinds } from "../ir/ops/op.ts";
 import type { Options } from "../options.ts";
 import type { Pass } from "../passes/pass.ts";
 import type { Rule } from "../passes/rule.ts";
@@ -29,6 +29,8 @@ const opShape = z
     args: z.array(z.string().regex(/^\w+[?*]?$/, "an argument is a name, with ? or * behind it")),
     commutative: z.boolean().optional(),
     mutates: z.string().optional(),
+    rowwise: z.string().optional(),
+    weights: z.record(z.string(), z.enum(weightKinds)).optional(),
     infer: callable,
     contents: callable.optional(),
     verify: callable.optional(),
@@ -47,7 +49,18 @@ const opShape = z
     message: "it is not one of the arguments",
     path: ["mutates"],
     when: ({ issues }) => issues.length === 0,
+  })
+  .refine(({ args, rowwise }) => rowwise === undefined || namesOf(args).includes(rowwise), {
+    message: "it is not one of the arguments",
+    path: ["rowwise"],
+    when: ({ issues }) => issues.length === 0,
+  })
+  .refine(({ args, weights = {} }) => Object.keys(weights).every((name) => namesOf(args).includes(name)), {
+    message: "one of them is no argument",
+    path: ["weights"],
+    when: ({ issues }) => issues.length === 0,
   });
+const namesOf = (args: readonly string[]): readonly string[] => args.map((arg) => arg.replace(/[?*]$/, ""));
 const ruleShape = z.looseObject(
   { name: z.string(), root: z.object(), apply: callable },
   "a rule is what rule() returns",
@@ -127,7 +140,7 @@ function attributed<A extends readonly unknown[], R>(
 ): (...args: A) => R {
   const rethrow = (error: unknown): never => {
     if (error instanceof BitnetcError || error instanceof InferenceError) throw error;
-    throw new BitnetcError(blame(error instanceof Error ? error.message : String(error)), { cause: error });
+    throw new BitnetcError(blame(messageOf(error)), { cause: error });
   };
   return (...args) => {
     try {

@@ -1,11 +1,12 @@
 import type { Diagnostic } from "../errors.ts";
-import type { Graph, Value } from "../ir/graph.ts";
+import { type Graph, type Value, weightKindsOf } from "../ir/graph.ts";
+import type { WeightKind } from "../ir/ops/op.ts";
 import type { WeightRef } from "../ir/weights.ts";
 import { packedRowBytes } from "../packing/index.ts";
 import type { Phase } from "../passes/pass.ts";
 import type { RuleReport } from "../passes/rule.ts";
-import { bitsPerElement, type DType, isTernaryBlock } from "../tensor/dtype.ts";
-import { elementCount } from "../tensor/tensor.ts";
+import { isTernaryBlock } from "../tensor/dtype.ts";
+import { byteLength, elementCount } from "../tensor/tensor.ts";
 
 /** What a compilation did; plain data that JSON can hold. */
 export interface CompileReport {
@@ -38,26 +39,29 @@ export interface Sizes {
   readonly bitsPerTernaryWeight: number;
 }
 
+/** How many nodes of each op a graph has, by name in alphabetical order. */
 export function countOps(graph: Graph): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { op } of graph.nodes) counts[op] = (counts[op] ?? 0) + 1;
   return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** Bytes that a weight of a dtype and shape takes in a program. */
 export const weightBytes = ({ dtype, shape }: Pick<WeightRef, "dtype" | "shape">): number =>
   isTernaryBlock(dtype)
-    ? shape[0]! * packedRowBytes(dtype as "tq2_0" | "tq1_0", shape[1]!)
-    : (elementCount(shape) * bitsPerElement(dtype as DType)) / 8;
+    ? shape[0]! * packedRowBytes(dtype, shape[1]!)
+    : byteLength(dtype, elementCount(shape));
 
-/** Which kind a constant counts as, by the ops that take it. */
-function kindOf(value: Value): "ternary" | "embedding" | "norm" | "other" {
-  const users = [...value.users];
-  if (users.some((node) => node.op === "bitnet.linear" && node.args.x !== value && node.args.bias !== value))
-    return "ternary";
-  if (users.some((node) => node.op === "nn.embedding")) return "embedding";
-  return users.some((node) => node.op === "nn.rms_norm" || node.op === "nn.layer_norm") ? "norm" : "other";
-}
+/** What a kind of weight counts as: a tied head as the embedding that it is, a scale with the codes that it scales. */
+const countedAs = [
+  ["ternary", "ternary"],
+  ["ternary-scale", "ternary"],
+  ["embedding", "embedding"],
+  ["embedding-scale", "embedding"],
+  ["norm", "norm"],
+] as const satisfies readonly (readonly [WeightKind, keyof Sizes])[];
 
+/** Adds up the bytes of every constant of a graph, each once. */
 export function measureSizes(graph: Graph): Sizes {
   const sizes = { ternary: 0, embedding: 0, norm: 0, other: 0 };
   const seen = new Set<Value>();
@@ -66,10 +70,10 @@ export function measureSizes(graph: Graph): Sizes {
     for (const operand of node.operands) {
       if (operand.def.kind !== "const" || seen.has(operand)) continue;
       seen.add(operand);
-      const kind = kindOf(operand);
-      sizes[kind] += weightBytes(operand.def.data);
-      if (kind === "ternary" && node.args.weight === operand)
-        ternaryWeights += elementCount(operand.def.data.shape);
+      const kinds = weightKindsOf(operand);
+      const counted = countedAs.find(([kind]) => kinds.has(kind))?.[1] ?? "other";
+      sizes[counted] += weightBytes(operand.def.data);
+      if (kinds.has("ternary")) ternaryWeights += elementCount(operand.def.data.shape);
     }
   }
   const total = sizes.ternary + sizes.embedding + sizes.norm + sizes.other;

@@ -13,7 +13,7 @@ export type Input =
   | { readonly model: Source; readonly files?: FileSet | undefined }
   | { readonly model?: undefined; readonly files: FileSet };
 
-export interface ImportOptions {
+interface ImportOptions {
   readonly ops: OpRegistry;
   readonly importers: ReadonlyMap<string, Importer>;
   readonly maxSeqLen: number | undefined;

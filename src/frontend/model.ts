@@ -1,7 +1,7 @@
 import type { Graph } from "../ir/graph.ts";
 
 /** The fields of tokenizer_config.json that text needs at run time, under their names there. */
-export interface TokenizerConfig {
+interface TokenizerConfig {
   /** Text of the tokens that a chat template refers to. */
   readonly bos_token?: string;
   readonly eos_token?: string;

@@ -1,19 +1,23 @@
 import { areDifferent, type Dim, substituteDim } from "../tensor/dim.ts";
 import type { Graph } from "./graph.ts";
 import type { ArgsOf, AttrsOf, OpName } from "./ops/index.ts";
-import type { Args, AttrValue, OpDef } from "./ops/op.ts";
-import { InferenceError, UnknownElementsError } from "./ops/op.ts";
-import { formatType, sameType, type TensorType } from "./type.ts";
-import { type ArgRecord, type Loc, Node, type Value } from "./value.ts";
+import { type Args, InferenceError, type OpDef, UnknownElementsError } from "./ops/op.ts";
+import { formatType, type TensorType } from "./type.ts";
+import { type ArgRecord, type Attrs, isList, type Loc, Node, type Value } from "./value.ts";
 import type { WeightRef } from "./weights.ts";
 
+type BuildFirst = <N extends OpName>(
+  op: N,
+  args: Args<ArgsOf<N>, Value>,
+  ...attrs: AttrsParameter<N>
+) => Value;
+
 /** Edits one graph. Calling it adds a node and returns its (first) result. */
-export interface Builder {
-  <N extends OpName>(op: N, args: Args<ArgsOf<N>, Value>, ...attrs: AttrsParameter<N>): Value;
+export interface Builder extends BuildFirst {
   /** Adds a node and returns all of its results. */
   all<N extends OpName>(op: N, args: Args<ArgsOf<N>, Value>, ...attrs: AttrsParameter<N>): readonly Value[];
   /** Adds a node of an op known only by name, as a reader of a file does. */
-  untyped(op: string, args: ArgRecord, attrs: Readonly<Record<string, AttrValue>>): readonly Value[];
+  untyped(op: string, args: ArgRecord, attrs: Attrs): readonly Value[];
   /** The builder with another place in the model, for frontends. */
   at(source: string): Builder;
   input(name: string, type: TensorType, contents?: readonly Dim[]): Value;
@@ -29,7 +33,7 @@ export interface Builder {
    */
   replace(old: Value, by: Value, options?: { readonly retype?: boolean }): void;
   /** Changes attributes in place, for a pass that changes the graph's types and calls `reinfer` in the end. */
-  retype(change: (node: Node) => Readonly<Record<string, AttrValue>> | undefined): void;
+  retype(change: (node: Node) => Attrs | undefined): void;
   /** Takes away an input that nothing uses. */
   removeInput(input: Value): void;
   removeOutput(name: string): void;
@@ -59,7 +63,7 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
         if (!spec.endsWith("?")) throw new Error(`${op} lacks its argument ${name}`);
         continue;
       }
-      if (Array.isArray(arg) !== spec.endsWith("*"))
+      if (isList(arg) !== spec.endsWith("*"))
         throw new Error(`${name} of ${op} must be ${spec.endsWith("*") ? "a list" : "one value"}`);
       ordered[name] = arg;
     }
@@ -99,11 +103,10 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     removeIfUnused(old, graph);
   };
 
-  const builder = ((op: string, args: ArgRecord, attrs?: Readonly<Record<string, AttrValue>>) =>
-    untyped(op, args, attrs ?? {})[0]!) as unknown as Builder;
-  return Object.assign(builder, {
-    all: ((op: string, args: ArgRecord, attrs?: Readonly<Record<string, AttrValue>>) =>
-      untyped(op, args, attrs ?? {})) as unknown as Builder["all"],
+  const all: Builder["all"] = (op, args, ...[attrs = {}]) => untyped(op, args as ArgRecord, attrs as Attrs);
+  const first: BuildFirst = (op, args, ...attrs) => all(op, args, ...attrs)[0]!;
+  return Object.assign(first, {
+    all,
     untyped,
     at: (place: string) => makeBuilder(graph, by, place),
     input(name: string, type: TensorType, contents?: readonly Dim[]) {
@@ -135,10 +138,10 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
       );
     },
     replace,
-    retype(change: (node: Node) => Readonly<Record<string, AttrValue>> | undefined) {
+    retype(change: (node: Node) => Attrs | undefined) {
       for (const node of graph.nodes) {
         const attrs = change(node);
-        if (attrs) (node as { attrs: Node["attrs"] }).attrs = sortedByName(attrs);
+        if (attrs) node.setAttrs(sortedByName(attrs));
       }
     },
     removeInput(input: Value) {
@@ -174,7 +177,7 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
     reinfer(types?: ReadonlyMap<Value, TensorType>) {
       for (const [leaf, type] of types ?? []) leaf.refine(type, leaf.contents);
       for (const node of graph.nodes) {
-        const { types, contents } = infer(node.op, node.def, node.args as ArgRecord, node.attrs);
+        const { types, contents } = infer(node.op, node.def, node.args, node.attrs);
         node.results.forEach((result, i) => {
           result.refine(types[i]!, i === 0 ? contents : undefined);
         });
@@ -183,7 +186,7 @@ export function makeBuilder(graph: Graph, by: string, source?: string): Builder 
   });
 }
 
-function infer(op: string, def: OpDef, args: ArgRecord, attrs: Readonly<Record<string, AttrValue>>) {
+function infer(op: string, def: OpDef, args: Readonly<ArgRecord>, attrs: Attrs) {
   try {
     const typed = args as Args<string, Value>;
     const types = def.infer(typed, attrs);
@@ -195,13 +198,10 @@ function infer(op: string, def: OpDef, args: ArgRecord, attrs: Readonly<Record<s
     return { types, contents: contents?.length === size ? contents : undefined };
   } catch (error) {
     if (!(error instanceof InferenceError)) throw error;
-    const given = Object.entries(args).map(
-      ([name, arg]) =>
-        `${name}: ${[arg ?? []]
-          .flat()
-          .map((v) => formatType((v as Value).type))
-          .join(", ")}`,
-    );
+    const given = Object.entries(args).map(([name, arg = []]) => {
+      const values = isList(arg) ? arg : [arg];
+      return `${name}: ${values.map(({ type }) => formatType(type)).join(", ")}`;
+    });
     const message = `${op}(${given.join("; ")}): ${error.message}`;
     throw error instanceof UnknownElementsError
       ? new UnknownElementsError(message, error.argument)
@@ -210,7 +210,7 @@ function infer(op: string, def: OpDef, args: ArgRecord, attrs: Readonly<Record<s
 }
 
 /** Attributes are listed in one order, whoever wrote them, so that equal nodes have equal texts. */
-const sortedByName = (attrs: Node["attrs"]): Node["attrs"] =>
+const sortedByName = (attrs: Attrs): Attrs =>
   Object.fromEntries(Object.entries(attrs).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 const mayBeEqual = (a: TensorType, b: TensorType): boolean =>
@@ -230,7 +230,7 @@ function inheritPlace(value: Value, from: Loc, by: string): void {
   while (stack.length > 0) {
     const node = stack.pop();
     if (node === undefined || node.loc.source !== "" || from.source === "") continue;
-    (node as { loc: Loc }).loc = { source: from.source, by: [...from.by, by] };
+    node.setLoc({ source: from.source, by: [...from.by, by] });
     stack.push(...node.operands.map((operand) => operand.node));
   }
 }
@@ -248,6 +248,3 @@ function removeIfUnused(value: Value, graph: Graph): void {
     }
   }
 }
-
-/** Whether two values have provably the same type. */
-export const sameValueType = (a: Value, b: Value): boolean => sameType(a.type, b.type);

@@ -5,7 +5,18 @@ import type { TensorType } from "./type.ts";
 import { type Def, type Node, Value } from "./value.ts";
 
 export type { Builder } from "./builder.ts";
-export { type Def, isOp, type Loc, Node, Value } from "./value.ts";
+export {
+  type Arg,
+  type ArgRecord,
+  type Def,
+  isList,
+  type Loc,
+  Node,
+  sameValueType,
+  Value,
+  weightArgs,
+  weightKindsOf,
+} from "./value.ts";
 
 /**
  * An SSA graph: inputs, states, outputs and what connects them. There are no nested regions, and no dead

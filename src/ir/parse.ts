@@ -1,7 +1,7 @@
 import { type Dim, parseDim, symbol } from "../tensor/dim.ts";
 import { isDType } from "../tensor/dtype.ts";
 import { elementCount, tensor } from "../tensor/tensor.ts";
-import { Graph, type Node, type Value } from "./graph.ts";
+import { Graph, type Value } from "./graph.ts";
 import type { OpRegistry } from "./ops/index.ts";
 import type { AttrValue } from "./ops/op.ts";
 import { formatType, sameType, type TensorType } from "./type.ts";
@@ -122,7 +122,7 @@ export function parseGraph(
         const [source = "", ...by] = parsePlace(place ?? "");
         const results = plain.untyped(op!, args, attrs === undefined ? {} : parseAttrs(attrs));
         requireTypes(types!, results);
-        (results[0]!.node as { loc: Node["loc"] }).loc = { source, by };
+        results[0]!.node!.setLoc({ source, by });
         for (const [i, id] of ids!.split(", ").entries()) values.set(id, results[i]!);
       },
     ],

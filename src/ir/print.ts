@@ -1,8 +1,7 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Dim, dimKey, symbolBounds } from "../tensor/dim.ts";
+import { sha256Hex } from "../tensor/sha256.ts";
 import { elementCount } from "../tensor/tensor.ts";
-import type { Graph, Node, Value } from "./graph.ts";
+import { type Graph, isList, type Node, type Value } from "./graph.ts";
 import type { AttrValue } from "./ops/op.ts";
 import { formatType, type TensorType } from "./type.ts";
 import { inlineLimit, numberText, type WeightRef } from "./weights.ts";
@@ -78,9 +77,12 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
   return `${[...header, ...lines].join("\n")}\n`;
 }
 
-/** SHA-256 of the text without provenance: equal for graphs that compute the same thing the same way. */
+/**
+ * SHA-256 of the text without provenance, in hexadecimal. Equal for graphs that do the same to the same weights;
+ * which weights large ones are, their ids say, and not their elements.
+ */
 export const hashGraph = (graph: Graph): string =>
-  bytesToHex(sha256(utf8ToBytes(printGraph(graph, { provenance: false }))));
+  sha256Hex(new TextEncoder().encode(printGraph(graph, { provenance: false })));
 
 const isSmall = ({ def }: Value): boolean =>
   def.kind === "const" && elementCount(def.data.shape) <= inlineLimit;
@@ -97,9 +99,7 @@ function constantText(data: WeightRef): string {
 function nodeText(node: Node, names: ReadonlyMap<Value, string>, options: PrintOptions): string {
   const args = Object.entries(node.args).flatMap(([name, arg]) => {
     if (arg === undefined) return [];
-    const text = Array.isArray(arg)
-      ? `[${arg.map((v: Value) => names.get(v)).join(", ")}]`
-      : names.get(arg as Value);
+    const text = isList(arg) ? `[${arg.map((v) => names.get(v)).join(", ")}]` : names.get(arg);
     return [`${name}: ${text}`];
   });
   const attrs = Object.keys(node.attrs).length === 0 ? "" : ` ${attrsText(node.attrs)}`;

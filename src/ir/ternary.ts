@@ -1,6 +1,6 @@
 import { BitnetcError, diagnostics } from "../errors.ts";
-import { packTernary, type TernaryDType } from "../packing/index.ts";
-import { isFloat } from "../tensor/dtype.ts";
+import { packTernary } from "../packing/index.ts";
+import { isFloat, type TernaryDType } from "../tensor/dtype.ts";
 import { allocate, type Tensor, type TensorData, tensor } from "../tensor/tensor.ts";
 import {
   computedWeight,
@@ -21,8 +21,6 @@ export interface TernaryFacts {
   readonly group: number;
   /** Share of the weights that are zero, 0 to 1. */
   readonly zeros: number;
-  /** What is odd about it, as a sentence. */
-  readonly warning?: string;
 }
 
 /**
@@ -59,7 +57,7 @@ export async function analyseTernary(ref: WeightRef): Promise<TernaryFacts | { r
     }
   }
   const share = rows * columns === 0 ? 0 : zeros / (rows * columns);
-  if (varied.size === 0) return { ...scalesByRow(rowScales), group: 0, zeros: share };
+  if (varied.size === 0) return { scale: scalesByRow(rowScales), group: 0, zeros: share };
   const size = sizes.find((group) =>
     [...varied.values()].every((scales) => fitsGroups(scales, group / finest)),
   );
@@ -79,7 +77,8 @@ export async function analyseTernary(ref: WeightRef): Promise<TernaryFacts | { r
 /** Sizes of groups to try, the largest first; each divides `columns`. */
 function groupSizes(columns: number): readonly number[] {
   const sizes = new Set([256, 128, 64, 32, 16]);
-  for (const parts of [2, 3, 4, 5, 6, 8]) if (columns / parts >= 16) sizes.add(columns / parts);
+  for (const parts of [2, 3, 4, 5, 6, 8])
+    if (columns % parts === 0 && columns / parts >= 16) sizes.add(columns / parts);
   return [...sizes].filter((size) => size < columns && columns % size === 0).sort((a, b) => b - a);
 }
 
@@ -118,12 +117,13 @@ function describeRow(values: TensorData, row: number): string {
   return `row ${row} has ${counts.size} different magnitudes, ${counts.size === 2 ? "" : "among them "}${text}`;
 }
 
-function scalesByRow(rowScales: Float32Array): Pick<TernaryFacts, "scale" | "warning"> {
+/** f32 [1] or [rows]; rows of zeros, whose scale means nothing, take 1. */
+function scalesByRow(rowScales: Float32Array): Tensor {
   const distinct = new Set(rowScales);
   distinct.delete(0);
-  if (distinct.size === 0) return { scale: tensor("f32", [1], [1]), warning: "every weight is zero" };
-  if (distinct.size === 1) return { scale: tensor("f32", [1], [...distinct]) };
-  return { scale: tensor("f32", [rowScales.length], [...rowScales.map((scale) => scale || 1)]) };
+  if (distinct.size === 0) return tensor("f32", [1], [1]);
+  if (distinct.size === 1) return tensor("f32", [1], [...distinct]);
+  return tensor("f32", [rowScales.length], [...rowScales.map((scale) => scale || 1)]);
 }
 
 /** Whether each run of `count` pieces has at most one scale. */

@@ -1,7 +1,6 @@
 import type { Dim } from "../tensor/dim.ts";
-import type { OpName } from "./ops/index.ts";
-import type { Args, AttrValue, OpDef } from "./ops/op.ts";
-import type { TensorType } from "./type.ts";
+import type { AttrValue, OpDef, WeightKind } from "./ops/op.ts";
+import { sameType, type TensorType } from "./type.ts";
 import type { WeightRef } from "./weights.ts";
 
 /** Where a node comes from: its place in the model, and the rules that rewrote it since. */
@@ -60,53 +59,110 @@ export class Value {
   }
 }
 
-export type ArgRecord = Record<string, Value | readonly Value[] | undefined>;
+export type Arg = Value | readonly Value[];
+export type ArgRecord = Record<string, Arg | undefined>;
+export type Attrs = Readonly<Record<string, AttrValue>>;
+
+/** Whether an argument is a list of values. */
+export const isList = (arg: Arg | undefined): arg is readonly Value[] => Array.isArray(arg);
 
 /** One application of an op. */
 export class Node<N extends string = string> {
   #args: ArgRecord;
+  /** `operands`, once asked for; passes ask often. */
+  #operands: readonly Value[] | undefined;
+  #attrs: Attrs;
+  #loc: Loc;
   #results: readonly Value[] = [];
   readonly op: N;
-  readonly attrs: Readonly<Record<string, AttrValue>>;
-  readonly loc: Loc;
   readonly def: OpDef;
 
-  constructor(op: N, def: OpDef, args: ArgRecord, attrs: Readonly<Record<string, AttrValue>>, loc: Loc) {
+  constructor(op: N, def: OpDef, args: ArgRecord, attrs: Attrs, loc: Loc) {
     this.op = op;
     this.def = def;
     this.#args = args;
-    this.attrs = attrs;
-    this.loc = loc;
+    this.#attrs = attrs;
+    this.#loc = loc;
   }
-  get args(): Args<string, Value> {
-    return this.#args as Args<string, Value>;
+  /** Arguments by name, in the op's order; those that are left out are missing. */
+  get args(): Readonly<ArgRecord> {
+    return this.#args;
+  }
+  get attrs(): Attrs {
+    return this.#attrs;
+  }
+  get loc(): Loc {
+    return this.#loc;
   }
   get results(): readonly Value[] {
     return this.#results;
   }
-  /** Arguments in the op's order, lists spread, missing optional ones left out. */
+  /** The arguments, lists spread. */
   get operands(): readonly Value[] {
-    return Object.values(this.#args).flatMap((arg) => arg ?? []) as Value[];
+    this.#operands ??= Object.values(this.#args).flatMap((arg) => arg ?? []);
+    return this.#operands;
   }
-  /** The named argument. @throws when it is missing or a list: use `args` for those */
+  /** The named argument. @throws Error when it is left out or a list */
   arg(name: string): Value {
     const value = this.#args[name];
     if (!(value instanceof Value)) throw new Error(`${this.op} has no single argument ${name}`);
     return value;
+  }
+  /** The named argument; undefined when it is left out. @throws Error when it is a list */
+  optional(name: string): Value | undefined {
+    return this.#args[name] === undefined ? undefined : this.arg(name);
+  }
+  /** The argument of that name that takes a list. @throws Error when it is missing or no list */
+  list(name: string): readonly Value[] {
+    const values = this.#args[name];
+    if (!isList(values)) throw new Error(`${this.op} has no list of arguments ${name}`);
+    return values;
   }
   /** @internal */
   setResults(results: readonly Value[]): void {
     this.#results = results;
   }
   /** @internal */
+  setAttrs(attrs: Attrs): void {
+    this.#attrs = attrs;
+  }
+  /** @internal */
+  setLoc(loc: Loc): void {
+    this.#loc = loc;
+  }
+  /** @internal */
   replaceOperand(old: Value, by: Value): void {
     for (const [name, arg] of Object.entries(this.#args)) {
       if (arg === old) this.#args[name] = by;
-      else if (Array.isArray(arg)) this.#args[name] = arg.map((value) => (value === old ? by : value));
+      else if (isList(arg)) this.#args[name] = arg.map((value) => (value === old ? by : value));
     }
+    this.#operands = undefined;
   }
 }
 
-/** Whether a value's node applies the op; narrows nothing, reads well. */
-export const isOp = (value: Value | undefined, ...ops: OpName[]): boolean =>
-  value?.node !== undefined && (ops as string[]).includes(value.node.op);
+/** An argument of a node that its op calls a weight, and that is a constant. */
+interface WeightArg {
+  readonly name: string;
+  readonly kind: WeightKind;
+  readonly value: Value;
+  readonly data: WeightRef;
+}
+
+/** The weights among a node's arguments, in the order in which its op names them. */
+export const weightArgs = ({ def, args }: Node): readonly WeightArg[] =>
+  Object.entries<WeightKind | undefined>(def.weights ?? {}).flatMap(([name, kind]) => {
+    const value = args[name];
+    const isWeight = kind !== undefined && value instanceof Value && value.def.kind === "const";
+    return isWeight ? [{ name, kind, value, data: value.def.data }] : [];
+  });
+
+/** What a constant holds, by what the ops that take it say of their arguments. */
+export const weightKindsOf = (constant: Value): ReadonlySet<WeightKind> =>
+  new Set(
+    [...constant.users].flatMap((node) =>
+      weightArgs(node).flatMap(({ kind, value }) => (value === constant ? [kind] : [])),
+    ),
+  );
+
+/** Whether two values have provably the same type. */
+export const sameValueType = (a: Value, b: Value): boolean => sameType(a.type, b.type);

@@ -1,10 +1,12 @@
 import { bitsPerElement, type DType, isFloat } from "../tensor/dtype.ts";
+import { sha256Hex } from "../tensor/sha256.ts";
 import type { ByteRange } from "../tensor/source.ts";
 import {
   allocate,
   byteLength,
   decodeElements,
   elementCount,
+  encodeElements,
   roundToDType,
   type Tensor,
   tensor,
@@ -16,7 +18,10 @@ import { formatType } from "./type.ts";
  * Holding one costs nothing; nothing read through it is kept.
  */
 export interface WeightRef {
-  /** Equal ids mean equal contents. Where the bytes are and what happens to them, as text. */
+  /**
+   * Equal ids in one graph mean equal contents. Where the bytes are and what happens to them, as text. Files go by
+   * what they are to the model, so that an id does not depend on the folder that the model is in.
+   */
   readonly id: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -47,8 +52,9 @@ export function inlineWeight(value: Tensor, id?: string): WeightRef {
 }
 
 /** A tensor that was computed ahead of time, whatever its size; small ones are held in the graph. */
-export function memoryWeight(value: Tensor, id: string): WeightRef {
+export function memoryWeight(value: Tensor): WeightRef {
   if (value.data.length <= inlineLimit) return inlineWeight(value);
+  const id = `${formatType(value)} ${sha256Hex(encodeElements(value.dtype, value.data))}`;
   return { id, dtype: value.dtype, shape: value.shape, rows: async (from, to) => sliceRows(value, from, to) };
 }
 

@@ -9,9 +9,10 @@ import { errorCode, fileSource, readError } from "./file-source.ts";
  * folder is refused, by `..`, absolute or through a symbolic link. The one exception are links into the
  * `blobs` folder of the Hugging Face cache that this folder is part of: its snapshots consist of such links.
  *
+ * @param opened takes the paths of the files that are opened, links followed
  * @throws BitnetcError `file-missing` when there is no such folder; `open` throws `file-outside`
  */
-export async function directoryFiles(path: string): Promise<FileSet> {
+export async function directoryFiles(path: string, opened = new Set<string>()): Promise<FileSet> {
   let root: string;
   try {
     root = await realpath(path);
@@ -32,6 +33,7 @@ export async function directoryFiles(path: string): Promise<FileSet> {
       throw readError(join(path, file), cause);
     }
     if (!allowed.some((folder) => isWithin(folder, real))) throw refuse();
+    opened.add(real);
     return fileSource(real, join(path, file));
   };
 

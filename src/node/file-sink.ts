@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { BitnetcError, diagnostics } from "../errors.ts";
 import type { Sink } from "../serialize/sink.ts";
 import { writeError } from "./file-source.ts";
 
@@ -14,7 +15,8 @@ export interface FileSink extends Sink {
 
 /** @throws BitnetcError `file-write`, here and from the sink's methods */
 export async function fileSink(path: string): Promise<FileSink> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}-${++made}.tmp`);
+  const target = await targetOf(path);
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}-${++made}.tmp`);
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -37,7 +39,7 @@ export async function fileSink(path: string): Promise<FileSink> {
       guarded(async () => {
         await handle.sync();
         await close();
-        await rename(temporary, path);
+        await rename(temporary, target);
         unfinished.delete(temporary);
       }),
     async discard() {
@@ -58,6 +60,24 @@ export async function writeFile(path: string, bytes: Uint8Array): Promise<void> 
   } finally {
     await sink.discard();
   }
+}
+
+/** Makes a folder, and those above it, unless it is there. @throws BitnetcError `file-write` */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw writeError(path, cause);
+  }
+}
+
+/** Where a file at `path` goes: through links. Something other than a file, such as a device, is not replaced. */
+async function targetOf(path: string): Promise<string> {
+  const there = await stat(path).catch(() => undefined);
+  if (there === undefined) return path;
+  if (there.isFile()) return realpath(path);
+  const what = there.isDirectory() ? "it is a folder" : "it is not a regular file";
+  throw new BitnetcError(diagnostics.fileWrite(path, what));
 }
 
 async function writeAll(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
-import { BitnetcError, diagnostics } from "../errors.ts";
+import { BitnetcError, diagnostics, messageOf } from "../errors.ts";
 import type { Source } from "../tensor/source.ts";
 
 /**
@@ -71,6 +71,7 @@ export const errorCode = (cause: unknown): string | undefined =>
 const sentences: Readonly<Record<string, string>> = {
   EACCES: "permission is missing",
   EPERM: "permission is missing",
+  EEXIST: "it is a file",
   EISDIR: "it is a folder",
   ENOENT: "its folder does not exist",
   ENOTDIR: "its folder does not exist",
@@ -79,8 +80,7 @@ const sentences: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open",
 };
 
-const errorText = (cause: unknown): string =>
-  sentences[errorCode(cause) ?? ""] ?? (cause instanceof Error ? cause.message : String(cause));
+const errorText = (cause: unknown): string => sentences[errorCode(cause) ?? ""] ?? messageOf(cause);
 
 /** All bytes of a file, or of a pipe. @throws BitnetcError `file-missing` or `file-read` */
 export async function readBytes(path: string): Promise<Uint8Array> {
@@ -88,5 +88,15 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     return await readFile(path);
   } catch (cause) {
     throw readError(path, cause);
+  }
+}
+
+/** A file as UTF-8 text. @throws BitnetcError `file-missing`, `file-read` or `file-not-text` */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new BitnetcError(diagnostics.fileNotText(path), { cause });
   }
 }

@@ -1,12 +1,9 @@
 import { BitnetcError, diagnostics } from "../errors.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { TernaryDType } from "../tensor/dtype.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../tensor/float16.ts";
 import { blockWeights, type TernaryBlockFormat } from "./block.ts";
 import { tq1_0 } from "./tq1_0.ts";
 import { tq2_0 } from "./tq2_0.ts";
-
-/** Dtypes that hold ternary weights in blocks of 256, each block with an fp16 scale of its own. */
-export type TernaryDType = Extract<DType, "tq2_0" | "tq1_0">;
 
 const formats: { readonly [D in TernaryDType]: TernaryBlockFormat } = { tq2_0, tq1_0 };
 
@@ -16,7 +13,7 @@ const one = float32ToFloat16(1);
 
 const blockBytes = (dtype: TernaryDType): number => formats[dtype].codeBytes + scaleBytes;
 /** Blocks of one row; the last one is filled up with zero weights. */
-export const blocksPerRow = (columns: number): number => Math.ceil(columns / blockWeights);
+const blocksPerRow = (columns: number): number => Math.ceil(columns / blockWeights);
 /** Bytes of one row of `columns` weights. */
 export const packedRowBytes = (dtype: TernaryDType, columns: number): number =>
   blocksPerRow(columns) * blockBytes(dtype);
@@ -67,7 +64,7 @@ export function packTernary(
   return out;
 }
 
-export interface TernaryBlocks {
+interface TernaryBlocks {
   /** `rows`·`columns` codes -1, 0 or 1; padding left out. */
   readonly codes: Int8Array<ArrayBuffer>;
   /** The scale of every block, row by row. */

@@ -64,9 +64,9 @@ interface Addition {
 }
 
 /** What is added to what: rows put behind a growing cache, or written into one of fixed size. */
-function additionOf(node: Node): Addition | undefined {
+export function additionOf(node: Node): Addition | undefined {
   if (node.op === "concat") {
-    const [past, rows, ...more] = node.args.inputs as unknown as readonly Value[];
+    const [past, rows, ...more] = node.list("inputs");
     if (past === undefined || rows === undefined || more.length > 0) return undefined;
     return { cache: past, rows, axis: positiveAxis(node, past) };
   }
@@ -83,10 +83,16 @@ const positiveAxis = ({ attrs }: Node, { type }: Value): number =>
 /** [n, 1] */
 const isColumn = ({ type }: Value): boolean => type.shape.length === 2 && type.shape[1] === 1;
 
-/** What a value is a transpose of, and how. */
+/** What a value is a transpose of, and how, whatever float type either is in. */
 function throughTransposes(value: Value): { value: Value; perm: readonly number[] | undefined } {
-  if (value.node?.op !== "transpose") return { value, perm: undefined };
-  return { value: value.node.arg("x"), perm: value.node.attrs.perm as readonly number[] };
+  const wide = throughCast(value);
+  if (wide.node?.op !== "transpose") return { value: wide, perm: undefined };
+  return { value: throughCast(wide.node.arg("x")), perm: wide.node.attrs.perm as readonly number[] };
+}
+
+function throughCast(value: Value): Value {
+  const x = value.node?.op === "cast" ? value.node.arg("x") : value;
+  return isFloat(x.type.dtype) ? x : value;
 }
 
 const isInverse = (a: readonly number[], b: readonly number[]): boolean =>

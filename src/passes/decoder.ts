@@ -1,5 +1,5 @@
 import type { Graph, Node, Value } from "../ir/graph.ts";
-import { type Dim, isSymbolic, maxOf, sameDim, symbolBounds } from "../tensor/dim.ts";
+import { type Dim, isSymbolic, maxOf, sameDim } from "../tensor/dim.ts";
 import { isFloat, isInteger } from "../tensor/dtype.ts";
 import { type Cache, cacheOf } from "./caches.ts";
 
@@ -25,12 +25,12 @@ export function findDecoder(graph: Graph): Decoder | undefined {
   const tables = graph.inputs
     .filter((input) => isInteger(input.type.dtype) && input.type.shape.length === 2)
     .flatMap((input) => tablesIndexedBy(input).map((table) => ({ input, rows: table.type.shape[0]! })));
-  const isVocabulary = (width: Dim) => tables.some(({ rows }) => sameDim(rows, width));
   const results = graph.outputs.filter(({ name, value }) => !returned.has(name) && isFloat(value.type.dtype));
-  const logits =
-    results.find(
-      ({ value }) => [2, 3].includes(value.type.shape.length) && isVocabulary(value.type.shape.at(-1)!),
-    ) ?? results.find(({ value }) => value.type.shape.length === 3);
+  const logits = findLogits(
+    results,
+    tables.map(({ rows }) => rows),
+    caches.length > 0,
+  );
   if (logits === undefined) return undefined;
   const vocabulary = logits.value.type.shape.at(-1)!;
   const best =
@@ -45,8 +45,26 @@ export function findDecoder(graph: Graph): Decoder | undefined {
   };
 }
 
+/**
+ * The output that has a score for each row of a table of tokens; the widest such one, for hidden states may be as
+ * wide as a table of positions is long. One row of scores, [batch, vocabulary], is a language model's where it has
+ * a cache too: classifiers return such rows.
+ */
+function findLogits(results: Graph["outputs"], tableRows: readonly Dim[], hasCache: boolean) {
+  const ofRank = (rank: number) =>
+    results
+      .filter(
+        ({ value: { type } }) =>
+          type.shape.length === rank && tableRows.some((rows) => sameDim(rows, type.shape.at(-1)!)),
+      )
+      .sort((x, y) => maxOf(y.value.type.shape.at(-1)!) - maxOf(x.value.type.shape.at(-1)!))[0];
+  const scores = ofRank(3);
+  if (scores !== undefined || !hasCache) return scores;
+  return ofRank(2) ?? results.find(({ value }) => value.type.shape.length === 3);
+}
+
 /** Constant tables that an integer input indexes, directly or through casts and reshapes. */
-function tablesIndexedBy(input: Value): readonly Value[] {
+export function tablesIndexedBy(input: Value): readonly Value[] {
   const tables: Value[] = [];
   const follow = (value: Value, depth: number) => {
     for (const user of value.users) {
@@ -73,19 +91,9 @@ const passesIndicesOn = (node: Node): boolean =>
 export const nameOf = ({ def }: Value): string =>
   def.kind === "input" || def.kind === "state" ? def.name : def.kind;
 
-/**
- * Positions that a language model's program has room for, once its sizes are bound: the bound of S, or of P + S
- * where calls have a fixed length.
- */
-export function capacityOf(graph: Graph): number {
-  const bounds = new Map<string, { min: number; max: number }>();
-  for (const { type, contents = [] } of graph.inputs)
-    for (const dim of [...type.shape, ...contents]) symbolBounds(dim, bounds);
-  const length = bounds.get("S") ?? bounds.get("P");
-  if (length) return length.max;
-  const tokens = graph.inputs.find((input) => isInteger(input.type.dtype) && input.type.shape.length === 2);
-  return maxOf(tokens?.type.shape[1] ?? 0);
-}
+/** The input of that name, if a graph has it. */
+export const inputNamed = (graph: Graph, name: string): Value | undefined =>
+  graph.inputs.find((input) => nameOf(input) === name);
 
 /** The symbol of a size that is one symbol and nothing else. */
 export function plainSymbol(dim: Dim): string | undefined {

@@ -1,4 +1,4 @@
-import type { Node, Value } from "../ir/graph.ts";
+import { isList, type Node, type Value } from "../ir/graph.ts";
 import type { Args } from "../ir/ops/op.ts";
 import { readWeight } from "../ir/weights.ts";
 import { evaluateDim, symbolsOf } from "../tensor/dim.ts";
@@ -62,9 +62,9 @@ export async function evaluate(value: Value, bindings: Bindings = {}): Promise<T
   };
   for (const node of slice) {
     const args: Record<string, Tensor | Tensor[]> = {};
-    for (const [name, arg] of Object.entries<Value | readonly Value[] | undefined>(node.args)) {
+    for (const [name, arg] of Object.entries(node.args)) {
       if (arg === undefined) continue;
-      if ("length" in arg) {
+      if (isList(arg)) {
         const list: Tensor[] = [];
         for (const item of arg) list.push(await fetch(item));
         args[name] = list;

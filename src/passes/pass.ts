@@ -8,7 +8,7 @@ import type { Rule, RuleReport } from "./rule.ts";
 export const phases = ["import", "canonical", "fused", "stateful", "packed"] as const;
 export type Phase = (typeof phases)[number];
 
-/** One step of the compiler. The graph is valid before and after; the driver proves it. */
+/** One step of the compiler. The graph is valid before and after; `lower` proves it. */
 export interface Pass {
   /** kebab-case, unique in the pipeline's vocabulary; plugins refer to it. */
   readonly name: string;
@@ -22,12 +22,13 @@ export interface Pass {
 export interface PassContext {
   readonly options: Options;
   readonly info: ModelInfo;
-  /** Collects a message; nothing is thrown for the user's model until the phase is over. */
+  /** Tells the user: a warning, or an error, which ends the compilation when the pass is over. */
   report(diagnostic: Diagnostic): void;
-  /** Counts into the report. */
+  /** Adds to a number of the report. */
   metric(name: string, value: number): void;
   /** What a rule did, for `explain`. */
   readonly rules: Map<string, RuleReport>;
 }
 
+/** Lets TypeScript infer a pass's type. */
 export const definePass = (pass: Pass): Pass => pass;

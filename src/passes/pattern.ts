@@ -15,6 +15,9 @@ export type Hole =
       readonly attrs: Readonly<Record<string, unknown>>;
     };
 
+/** A hole of some alternatives of a pattern only: it stands for nothing where another one matched. */
+export type OptionalHole = Hole & { readonly isOptional: true };
+
 type AttrPattern<T> = { readonly [K in keyof T]?: T[K] | ((value: T[K], node: Node) => boolean) };
 /** Arguments that a pattern does not mention may be anything, or missing. */
 type ArgPattern<N extends OpName> = Partial<Args<ArgsOf<N>, Hole>>;
@@ -29,6 +32,8 @@ export interface PatternBuilder {
   scalar(value?: number): Hole;
   /** The first of these that matches. */
   either(...of: readonly Hole[]): Hole;
+  /** The hole, where it is part of some alternatives of an `either` only. */
+  optional(hole: Hole): OptionalHole;
 }
 
 export const patternBuilder: PatternBuilder = Object.assign(
@@ -43,6 +48,7 @@ export const patternBuilder: PatternBuilder = Object.assign(
     constant: (): Hole => ({ kind: "constant" }),
     scalar: (value?: number): Hole => ({ kind: "scalar", value }),
     either: (...of: readonly Hole[]): Hole => ({ kind: "either", of }),
+    optional: (hole: Hole): OptionalHole => ({ ...hole, isOptional: true }),
   },
 );
 
@@ -164,6 +170,23 @@ export function describe(value: Value): string {
   return value.def.kind === "input" || value.def.kind === "state"
     ? `the ${value.def.kind} ${value.def.name}`
     : `a ${value.def.kind}`;
+}
+
+/** The holes that stand for something whenever a pattern matches, whichever of its alternatives did. */
+export function boundHoles(hole: Hole, known = new Map<Hole, ReadonlySet<Hole>>()): ReadonlySet<Hole> {
+  const before = known.get(hole);
+  if (before !== undefined) return before;
+  const bound = new Set([hole]);
+  const inside = (holes: readonly Hole[]) => holes.map((each) => boundHoles(each, known));
+  if (hole.kind === "either") {
+    const [first, ...others] = inside(hole.of);
+    for (const each of first ?? []) if (others.every((other) => other.has(each))) bound.add(each);
+  }
+  if (hole.kind === "op")
+    for (const part of inside(Object.values(hole.args).flatMap((arg) => arg ?? [])))
+      for (const each of part) bound.add(each);
+  known.set(hole, bound);
+  return bound;
 }
 
 /** Ops of a pattern, each hole once, counted along its longest alternative. */

@@ -4,6 +4,7 @@ import { mergeDuplicates } from "./canonical/merge-duplicates.ts";
 import { mergeEqualWeights } from "./canonical/merge-equal-weights.ts";
 import { simplifyArithmetic } from "./canonical/simplify-arithmetic.ts";
 import { simplifyMovement } from "./canonical/simplify-movement.ts";
+import { splitStackedCaches } from "./canonical/split-stacked-caches.ts";
 import { widenFloats } from "./canonical/widen-floats.ts";
 import { fuseActivationQuantization } from "./fused/fuse-activation-quantization.ts";
 import { fuseAttention } from "./fused/fuse-attention.ts";
@@ -12,6 +13,7 @@ import { fuseGates } from "./fused/fuse-gates.ts";
 import { fuseLinear } from "./fused/fuse-linear.ts";
 import { fuseNorms } from "./fused/fuse-norms.ts";
 import { fuseRope } from "./fused/fuse-rope.ts";
+import { mergeEqualScales } from "./fused/merge-equal-scales.ts";
 import { recogniseTernary } from "./fused/recognise-ternary.ts";
 import { inlineConstants } from "./packed/inline-constants.ts";
 import { narrowWeights } from "./packed/narrow-weights.ts";
@@ -23,8 +25,12 @@ import { attendInPlacePass } from "./stateful/attend-in-place.ts";
 import { bindDecoderInputs } from "./stateful/bind-decoder-inputs.ts";
 import { boundPositions } from "./stateful/bound-positions.ts";
 import { cachesToStates } from "./stateful/caches-to-states.ts";
+import { countPositions } from "./stateful/count-positions.ts";
+import { fitCaches } from "./stateful/fit-caches.ts";
+import { keepAllPositions } from "./stateful/keep-all-positions.ts";
 import { orderOperands } from "./stateful/order-operands.ts";
 import { recogniseMasks } from "./stateful/recognise-masks.ts";
+import { settleUnitAxes } from "./stateful/settle-unit-axes.ts";
 import { tabulateRope } from "./stateful/tabulate-rope.ts";
 
 /** Clean-up between steps: cheap, and run wherever a step leaves something to tidy. */
@@ -34,7 +40,7 @@ const tidy = [foldConstants, simplifyArithmetic, simplifyMovement, mergeDuplicat
 export const pipeline: readonly { readonly phase: Phase; readonly passes: readonly Pass[] }[] = [
   {
     phase: "canonical",
-    passes: [...tidy, bindDimensions, widenFloats, ...tidy],
+    passes: [...tidy, splitStackedCaches, bindDimensions, widenFloats, ...tidy],
   },
   {
     phase: "fused",
@@ -50,6 +56,7 @@ export const pipeline: readonly { readonly phase: Phase; readonly passes: readon
       mergeEqualWeights,
       recogniseTernary,
       fuseBitnetLinear,
+      mergeEqualScales,
       overrideActivations,
       ...tidy,
     ],
@@ -60,11 +67,15 @@ export const pipeline: readonly { readonly phase: Phase; readonly passes: readon
       bindDecoderInputs,
       ...tidy,
       boundPositions,
+      countPositions,
       tabulateRope,
       cachesToStates,
       ...tidy,
       recogniseMasks,
       attendInPlacePass,
+      fitCaches,
+      keepAllPositions,
+      settleUnitAxes,
       ...tidy,
       orderOperands,
     ],

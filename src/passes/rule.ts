@@ -1,12 +1,14 @@
 import { BitnetcError, diagnostics } from "../errors.ts";
-import type { Builder, Graph, Node, Value } from "../ir/graph.ts";
+import { type Builder, type Graph, isList, type Node, type Value } from "../ir/graph.ts";
 import { InferenceError } from "../ir/ops/op.ts";
 import { definePass, type Pass, type PassContext } from "./pass.ts";
 import {
   type Attempt,
   type Bindings,
+  boundHoles,
   type Hole,
   matchPattern,
+  type OptionalHole,
   type PatternBuilder,
   patternBuilder,
   patternSize,
@@ -19,13 +21,23 @@ export interface Miss {
   readonly at?: Value | undefined;
 }
 
-/** The values that a pattern's holes stand for, by name. */
-export type Match<C extends string> = Readonly<Record<C | "root", Value>> & {
+/** What a pattern names: the root, which is replaced, and the holes that `check` and `rewrite` look at. */
+export type NamedHoles = Readonly<Record<string, Hole>> & { readonly root: Hole };
+
+/** The values that a pattern's holes stand for, by name; those of optional ones may be missing. */
+export type Match<Name extends string, Optional extends string = never> = Readonly<
+  Record<Name | "root", Value> & Record<Optional, Value | undefined>
+> & {
   /** The element of a one-element constant. */
   scalar(value: Value): number | undefined;
+  /** Whether several nodes take the value, or the graph returns it: then it stays, whatever takes the root's place. */
+  isShared(value: Value): boolean;
   /** Declines, with a sentence that `explain` shows. */
   no(why: string, at?: Value): Miss;
 };
+
+type OptionalNames<H> = { [K in keyof H]: H[K] extends OptionalHole ? K : never }[keyof H] & string;
+type MatchOf<H> = Match<Exclude<keyof H & string, OptionalNames<H>>, OptionalNames<H>>;
 
 /** A rewrite: where `pattern` is found and `check` agrees, the root is replaced by what `rewrite` builds. */
 export interface Rule {
@@ -43,33 +55,45 @@ export interface Rule {
   ): Promise<Value | Miss | undefined> | Value | Miss | undefined;
 }
 
-export function rule<C extends string>(definition: {
+/**
+ * Makes a rule. The names of `pattern`'s holes are those of the match in `check` and `rewrite`.
+ * @throws Error when the root is no op, or a hole may stand for nothing and is not said to be optional
+ */
+export function rule<H extends NamedHoles>(definition: {
   readonly name: string;
   readonly doc: string;
   readonly quiet?: boolean;
-  pattern(p: PatternBuilder): Readonly<Record<C | "root", Hole>>;
-  check?(match: Match<C>, context: PassContext): Miss | undefined | Promise<Miss | undefined>;
+  pattern(p: PatternBuilder): H;
+  check?(match: MatchOf<H>, context: PassContext): Miss | undefined | Promise<Miss | undefined>;
   /** May decline too, where building is the only way to know. */
-  rewrite(b: Builder, match: Match<C>, context: PassContext): Value | Miss | undefined;
+  rewrite(b: Builder, match: MatchOf<H>, context: PassContext): Value | Miss | undefined;
 }): Rule {
+  const { name, doc } = definition;
   const holes = definition.pattern(patternBuilder);
-  if (rootOps(holes.root).length === 0) throw new Error(`the root of the rule ${definition.name} is no op`);
+  if (rootOps(holes.root).length === 0) throw new Error(`the root of the rule ${name} is no op`);
+  const bound = boundHoles(holes.root);
+  for (const [label, hole] of Object.entries<Hole>(holes))
+    if (!bound.has(hole) && !("isOptional" in hole))
+      throw new Error(`the hole ${label} of the rule ${name} can stand for nothing: it is optional`);
   return {
-    name: definition.name,
-    doc: definition.doc,
+    name,
+    doc,
     root: holes.root,
     holes,
     size: patternSize(holes.root),
     isFusion: definition.quiet !== true,
     async apply(bindings, graph, context) {
-      const match = { scalar: scalarOf, no: (miss: string, at?: Value): Miss => ({ miss, at }) } as Record<
-        string,
-        unknown
-      >;
-      for (const [name, hole] of Object.entries<Hole>(holes)) match[name] = bindings.get(hole);
-      const refusal = await definition.check?.(match as Match<C>, context);
+      const values = Object.entries<Hole>(holes).map(([label, hole]) => [label, bindings.get(hole)] as const);
+      const match = {
+        ...Object.fromEntries(values),
+        scalar: scalarOf,
+        isShared: (value: Value) =>
+          value.users.size > 1 || graph.outputs.some((output) => output.value === value),
+        no: (miss: string, at?: Value): Miss => ({ miss, at }),
+      } as MatchOf<H>;
+      const refusal = await definition.check?.(match, context);
       if (refusal) return refusal;
-      return definition.rewrite(graph.edit(definition.name), match as Match<C>, context);
+      return definition.rewrite(graph.edit(name), match, context);
     },
   };
 }
@@ -162,8 +186,8 @@ const isRepetition = (root: Value, outcome: Value): boolean =>
   (root.node !== undefined && outcome.node !== undefined && formula(root.node) === formula(outcome.node));
 
 function formula({ op, args, attrs }: Node): string {
-  const names = Object.entries<Value | readonly Value[] | undefined>(args).map(
-    ([name, arg]) => `${name}: ${[arg ?? []].flat().map((value) => (value as Value).id)}`,
+  const names = Object.entries(args).map(
+    ([name, arg = []]) => `${name}: ${(isList(arg) ? arg : [arg]).map(({ id }) => id)}`,
   );
   return `${op}(${names.join("; ")}) ${Object.entries(attrs).join("; ")}`;
 }

@@ -1,8 +1,8 @@
-import type { Graph, Value } from "../ir/graph.ts";
+import { type Graph, isList, type Value } from "../ir/graph.ts";
 import type { WeightRef } from "../ir/weights.ts";
 import type { ProgramConstant, ProgramGraph, ProgramNode } from "../runtime/graph.ts";
 
-export interface ProgramParts {
+interface ProgramParts {
   readonly graph: ProgramGraph;
   /** The constants that the graph names by key, in the order of their keys. */
   readonly weights: ReadonlyMap<string, WeightRef>;
@@ -54,7 +54,7 @@ export function toProgramGraph(graph: Graph): ProgramParts {
   const states = graph.states.map((state) => ({ name: nameOf(state), value: numberOf(state) }));
   const nodes = graph.nodes.map((node): ProgramNode => {
     const args: Record<string, number | readonly number[]> = {};
-    for (const [name, arg] of Object.entries<Value | readonly Value[] | undefined>(node.args))
+    for (const [name, arg] of Object.entries(node.args))
       if (arg !== undefined) args[name] = isList(arg) ? arg.map(numberOf) : numberOf(arg);
     return {
       op: node.op,
@@ -67,8 +67,6 @@ export function toProgramGraph(graph: Graph): ProgramParts {
   const outputs = graph.outputs.map(({ name, value }) => ({ name, value: numberOf(value) }));
   return { graph: { values, inputs, outputs, states, constants, dims, nodes }, weights };
 }
-
-const isList = (arg: Value | readonly Value[]): arg is readonly Value[] => Array.isArray(arg);
 
 function nameOf({ def }: Value): string {
   if (def.kind !== "input" && def.kind !== "state") throw new Error(`a ${def.kind} has no name`);

@@ -5,7 +5,7 @@ import type { Executor } from "./executor.ts";
 import type { ProgramGraph } from "./graph.ts";
 
 /** What a program must look like to continue a sequence of tokens. */
-export interface LanguageModelSignature {
+interface LanguageModelSignature {
   readonly tokens: string;
   /** Absent when the program has no cache: every call then takes the whole sequence. */
   readonly startPos: string | undefined;
@@ -88,27 +88,28 @@ export class LanguageModel {
    */
   async next(ids: readonly number[], signal?: AbortSignal): Promise<TensorData> {
     this.#check(ids);
-    const rows = await this.#rows(ids, ids.length - 1, ids.length, prefillChunk, signal);
+    const rows = await this.#rows(ids, ids.length - 1, ids.length, signal);
     return rows[0]!;
   }
 
-  /** Logits [V] after each of `ids`, from an empty cache. One call where the program gives every position. */
+  /** Logits [V] after each of `ids`, from an empty cache. Few calls where the program gives every position. */
   async *each(ids: readonly number[], signal?: AbortSignal): AsyncGenerator<TensorData, void> {
     this.#check(ids);
     this.truncate(0);
-    const longest = this.#signature.callSize.max;
-    const step = this.#signature.everyPosition ? longest : 1;
+    const { everyPosition, startPos } = this.#signature;
+    const together = startPos === undefined ? ids.length : chunkSize;
+    const step = everyPosition ? together : 1;
     for (let from = 0; from < ids.length; from += step) {
-      yield* await this.#rows(ids, from, Math.min(from + step, ids.length), longest, signal);
+      yield* await this.#rows(ids, from, Math.min(from + step, ids.length), signal);
     }
   }
 
   /** Logits after each of `ids[from] … ids[to - 1]`; a program that gives the last position only needs from = to - 1. */
-  #rows(ids: readonly number[], from: number, to: number, longest: number, signal?: AbortSignal) {
+  #rows(ids: readonly number[], from: number, to: number, signal?: AbortSignal) {
     return this.#inTurn(async () => {
       const { startPos, everyPosition, vocabSize, callSize } = this.#signature;
       const caches = startPos !== undefined;
-      const chunk = caches ? Math.min(longest, callSize.max) : to;
+      const chunk = caches ? Math.min(chunkSize, callSize.max) : to;
       const rows: TensorData[] = [];
       let start = caches ? this.#reusable(ids, from) : 0;
       while (start < to) {
@@ -123,6 +124,13 @@ export class LanguageModel {
       }
       return rows;
     });
+  }
+
+  /** @throws BitnetcError `token-id` naming ids that the vocabulary lacks */
+  checkIds(ids: readonly number[]): void {
+    const { vocabSize } = this.#signature;
+    const wrong = ids.filter((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong.length > 0) throw new BitnetcError(diagnostics.tokenId([...new Set(wrong)], vocabSize));
   }
 
   async #call(ids: readonly number[], start: number): Promise<Tensor> {
@@ -152,9 +160,7 @@ export class LanguageModel {
     if (ids.length === 0) throw new BitnetcError(diagnostics.promptEmpty());
     if (ids.length > this.capacity)
       throw new BitnetcError(diagnostics.promptTooLong(ids.length, this.capacity));
-    const { vocabSize } = this.#signature;
-    const wrong = ids.filter((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong.length > 0) throw new BitnetcError(diagnostics.tokenId([...new Set(wrong)], vocabSize));
+    this.checkIds(ids);
   }
 
   /** The program's state is one: calls wait for each other. */
@@ -165,5 +171,5 @@ export class LanguageModel {
   }
 }
 
-/** Tokens of a prompt that are run in one call: it bounds the activations' memory and lets a signal through. */
-const prefillChunk = 128;
+/** Tokens that are run in one call: it bounds the memory of activations and logits, and lets a signal through. */
+const chunkSize = 128;

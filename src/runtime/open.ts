@@ -84,16 +84,24 @@ async function readFacts(program: OpenProgram, tokenizer: OpenOptions["tokenizer
       tokenizerConfig,
       chatTemplate: (await text("chat_template.jinja")) ?? chatTemplateIn(tokenizerConfig),
     },
-    sampling: samplingIn(await text("generation_config.json")),
+    sampling: samplingIn(program.file.source.name, await text("generation_config.json")),
   };
 }
 
 const numbersIn = (result: ConstantResult | undefined): readonly number[] =>
   [result ?? []].flat().filter((value) => typeof value === "number");
 
-function samplingIn(json: string | undefined): ProgramFacts["sampling"] {
-  const fields: Readonly<Record<string, unknown>> = json === undefined ? {} : JSON.parse(json);
-  const { temperature, top_k: topK, top_p: topP } = fields;
+/** @throws BitnetcError `program-corrupt` for what is not JSON */
+function samplingIn(program: string, json = "{}"): ProgramFacts["sampling"] {
+  let fields: Readonly<Record<string, unknown>> | null;
+  try {
+    fields = JSON.parse(json);
+  } catch (cause) {
+    throw new BitnetcError(diagnostics.programCorrupt(program, "its generation_config.json is not JSON"), {
+      cause,
+    });
+  }
+  const { temperature, top_k: topK, top_p: topP } = fields ?? {};
   return {
     ...(typeof temperature === "number" && { temperature }),
     ...(typeof topK === "number" && { topK }),

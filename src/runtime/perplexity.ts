@@ -1,6 +1,8 @@
 import { BitnetcError, diagnostics } from "../errors.ts";
 import type { TensorData } from "../tensor/tensor.ts";
 
+export const defaultWindow = 256;
+
 export interface PerplexityOptions {
   /** Predictions per window, 256 by default. */
   readonly window?: number | undefined;
@@ -31,7 +33,7 @@ export async function perplexityOf(
   ids: readonly number[],
   options: PerplexityOptions = {},
 ): Promise<Perplexity> {
-  const { window = 256, maxWindows = Number.POSITIVE_INFINITY, onProgress, signal } = options;
+  const { window = defaultWindow, maxWindows = Number.POSITIVE_INFINITY, onProgress, signal } = options;
   const windows = Math.min(Math.floor((ids.length - 1) / window), maxWindows);
   if (windows < 1) throw new BitnetcError(diagnostics.evalTooShort(ids.length, window));
   let nll = 0;

@@ -14,7 +14,7 @@ export interface SamplingOptions {
 }
 
 /** Chooses a token from the logits of one position. */
-export type Sampler = (logits: TensorData) => number;
+type Sampler = (logits: TensorData) => number;
 
 /**
  * Temperature first, then top-k, then top-p on what is left: the order in which transformers applies them.

@@ -6,7 +6,7 @@ import type { Executor } from "./executor.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import type { ProgramGraph } from "./graph.ts";
 import { LanguageModel, languageModelSignature } from "./language-model.ts";
-import { type Perplexity, type PerplexityOptions, perplexityOf } from "./perplexity.ts";
+import { defaultWindow, type Perplexity, type PerplexityOptions, perplexityOf } from "./perplexity.ts";
 import { type ChatMessage, renderChat } from "./text/chat-template.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 
@@ -140,8 +140,15 @@ export class Session {
     return this.#languageModel().each(ids, signal);
   }
 
-  /** Perplexity of token ids; `perplexityOf` states how it is measured. */
-  perplexity(ids: readonly number[], options: PerplexityOptions = {}): Promise<Perplexity> {
+  /**
+   * Perplexity of token ids; `perplexityOf` states how it is measured.
+   * @throws BitnetcError for ids that the vocabulary lacks, and a window that they do not fill or that does not fit
+   */
+  async perplexity(ids: readonly number[], options: PerplexityOptions = {}): Promise<Perplexity> {
+    const { window = defaultWindow } = options;
+    const model = this.#languageModel();
+    model.checkIds(ids);
+    if (window > model.capacity) throw new BitnetcError(diagnostics.evalWindow(window, model.capacity));
     return perplexityOf((window, signal) => this.logits(window, signal), ids, options);
   }
 

@@ -1,7 +1,7 @@
-import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { BitnetcError, diagnostics } from "../errors.ts";
+import { sha256Hex } from "../tensor/sha256.ts";
 import type { ByteRange } from "../tensor/source.ts";
-import { toHex } from "./hex.ts";
 
 /** What a part of a program must be. */
 export interface BlobEntry {
@@ -12,17 +12,11 @@ export interface BlobEntry {
   readonly sha256: string;
 }
 
-/** SHA-256 of bytes that come in parts. */
-export function hasher(): { update(bytes: Uint8Array): void; digest(): string } {
-  const hash = sha256.create();
-  return { update: (bytes) => void hash.update(bytes), digest: () => toHex(hash.digest()) };
-}
-
 /** SHA-256 in hexadecimal; by the platform where it has one, which is several times as fast. */
 async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   // Browsers offer `crypto.subtle` to pages of https and localhost only.
   const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
-  return toHex(subtle ? new Uint8Array(await subtle.digest("SHA-256", bytes)) : sha256(bytes));
+  return subtle ? bytesToHex(new Uint8Array(await subtle.digest("SHA-256", bytes))) : sha256Hex(bytes);
 }
 
 /**

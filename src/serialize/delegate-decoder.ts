@@ -1,3 +1,4 @@
+import { bytesToHex } from "@noble/hashes/utils.js";
 import type { ByteBuffer } from "flatbuffers";
 import { BitnetcError, diagnostics } from "../errors.ts";
 import type { AttrValue } from "../ir/ops/op.ts";
@@ -10,7 +11,6 @@ import { index, numbers, required, vector } from "./checked-buffer.ts";
 import type { DelegateContents } from "./delegate.ts";
 import * as fb from "./generated/read/bitnetc.ts";
 import { sizeOf } from "./header.ts";
-import { toHex } from "./hex.ts";
 import { parseSize } from "./size-text.ts";
 
 /** @throws RangeError with half a sentence for what does not fit the schema, BitnetcError when it is newer */
@@ -126,7 +126,7 @@ function decodeAttribute(attribute: fb.Attribute): AttrValue {
 }
 
 function decodeBlob(blob: fb.Blob): BlobEntry {
-  const sha256 = toHex(required(blob.sha256Array(), "a SHA-256"));
+  const sha256 = bytesToHex(required(blob.sha256Array(), "a SHA-256"));
   if (sha256.length !== 64) throw new RangeError(`a SHA-256 has ${sha256.length / 2} bytes`);
   return { key: required(blob.key(), "the key of named data"), size: sizeOf(blob.size()), sha256 };
 }

@@ -1,3 +1,4 @@
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { Builder, type Offset } from "flatbuffers";
 import type { AttrValue } from "../ir/ops/op.ts";
 import type { ProgramConstant, ProgramGraph, ProgramNode } from "../runtime/graph.ts";
@@ -5,7 +6,6 @@ import type { Dim } from "../tensor/dim.ts";
 import { encodeElements, type Tensor } from "../tensor/tensor.ts";
 import type { DelegateContents } from "./delegate.ts";
 import * as fb from "./generated/write/bitnetc.ts";
-import { fromHex } from "./hex.ts";
 import { SizeTexts } from "./size-text.ts";
 
 /** The delegate's blob as schemas/delegate.fbs lays it out. */
@@ -59,7 +59,7 @@ class DelegateEncoder {
           b,
           b.createString(key),
           BigInt(size),
-          fb.Blob.createSha256Vector(b, fromHex(sha256)),
+          fb.Blob.createSha256Vector(b, hexToBytes(sha256)),
         ),
       ),
     );

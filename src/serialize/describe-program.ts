@@ -1,7 +1,7 @@
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { decodeFlatbuffer, index, numbers, required, vector } from "./checked-buffer.ts";
 import * as et from "./generated/read/executorch-flatbuffer.ts";
 import { type ExtendedHeader, sizeOf } from "./header.ts";
-import { toHex } from "./hex.ts";
 import type {
   DelegateTable,
   EnumMember,
@@ -276,7 +276,7 @@ function describeDelegate(
     index: index(reference.index(), dataCounts[location], location === "INLINE" ? "inline data" : "segment"),
     specs: vector(delegate.compileSpecsLength(), (i) => delegate.compileSpecs(i)).map((spec) => ({
       key: required(spec.key(), "the key of a compile spec"),
-      value: toHex(required(spec.valueArray(), "the value of a compile spec")),
+      value: bytesToHex(required(spec.valueArray(), "the value of a compile spec")),
     })),
   };
 }

@@ -1,9 +1,9 @@
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { BitnetcError, diagnostics } from "../errors.ts";
 import type { ProgramGraph } from "../runtime/graph.ts";
 import type { Source } from "../tensor/source.ts";
 import { type BlobEntry, readBlob, readRange, verifyBlob } from "./blob.ts";
 import { delegateId, readDelegate } from "./delegate.ts";
-import { toHex } from "./hex.ts";
 import { type ProgramDelegate, type ProgramFile, readProgram } from "./program-reader.ts";
 
 /** A program of bitnetc's own, ready to be run. */
@@ -42,7 +42,7 @@ export async function openProgram(source: Source, method = "forward"): Promise<O
 export async function openDelegate(file: ProgramFile, delegate: ProgramDelegate): Promise<OpenProgram> {
   const { source } = file;
   const bytes = await readRange(source.name, delegate.data);
-  const sha256 = toHex(delegate.specs.get("sha256") ?? new Uint8Array());
+  const sha256 = bytesToHex(delegate.specs.get("sha256") ?? new Uint8Array());
   await verifyBlob(source.name, bytes, { key: delegateId, size: bytes.length, sha256 });
   const contents = readDelegate(bytes, source.name);
   const blobs = new Map(contents.blobs.map((entry) => [entry.key, entry]));

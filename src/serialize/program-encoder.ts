@@ -1,7 +1,7 @@
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { Builder, type Offset } from "flatbuffers";
 import * as et from "./generated/write/executorch-flatbuffer.ts";
 import { programIdentifier } from "./header.ts";
-import { fromHex } from "./hex.ts";
 import type {
   DelegateTable,
   EnumMember,
@@ -250,7 +250,11 @@ function encodeDelegate(b: Builder, { id, location, index, specs }: DelegateTabl
   const specVector = BackendDelegate.createCompileSpecsVector(
     b,
     specs.map(({ key, value }) =>
-      CompileSpec.createCompileSpec(b, b.createString(key), CompileSpec.createValueVector(b, fromHex(value))),
+      CompileSpec.createCompileSpec(
+        b,
+        b.createString(key),
+        CompileSpec.createValueVector(b, hexToBytes(value)),
+      ),
     ),
   );
   BackendDelegate.startBackendDelegate(b);

@@ -1,6 +1,7 @@
-import { type BlobEntry, hasher } from "./blob.ts";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { hasher } from "../tensor/sha256.ts";
+import type { BlobEntry } from "./blob.ts";
 import { insertHeader } from "./header.ts";
-import { toHex } from "./hex.ts";
 import { type ConstantValue, constantMethod, delegateMethod, type TensorMeta } from "./methods.ts";
 import type { DelegateTable, ProgramTables } from "./program.ts";
 import { encodeProgram } from "./program-encoder.ts";
@@ -114,7 +115,7 @@ function describe(
     location: "SEGMENT",
     index: segments.length,
     specs: [
-      { key: "format", value: toHex(new TextEncoder().encode(delegate.format)) },
+      { key: "format", value: bytesToHex(new TextEncoder().encode(delegate.format)) },
       { key: "sha256", value: delegateSha256 },
     ],
   };

@@ -9,7 +9,7 @@ import {
 } from "../tensor/dim.ts";
 
 /** A symbol as the delegate's table lists it. */
-export interface SizeSymbol {
+interface SizeSymbol {
   readonly name: string;
   readonly min: number;
   readonly max: number;

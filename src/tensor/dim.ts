@@ -6,7 +6,7 @@
  */
 export type Dim = number | SymbolicDim;
 
-export interface SymbolicDim {
+interface SymbolicDim {
   /** Normal form as text, e.g. `past + 2*seq + 1`; equal keys mean equal sizes. */
   readonly key: string;
   readonly terms: readonly Term[];

@@ -20,9 +20,12 @@ export type DType =
   | "tq2_0"
   | "tq1_0";
 
+/** Dtypes that hold ternary weights in blocks of 256, each block with an fp16 scale of its own (see `packing/`). */
+export type TernaryDType = Extract<DType, "tq2_0" | "tq1_0">;
+
 interface DTypeInfo {
   readonly kind: "float" | "int" | "bool" | "ternary";
-  /** Bits of one element in a packed tensor; ternary block formats are sized by `packing/`. */
+  /** Bits of one element in a packed tensor; of a block format, those of whole blocks, their scales included. */
   readonly bits: number;
   /** Smallest and largest value of an integer type. */
   readonly range?: readonly [number, number];
@@ -61,7 +64,7 @@ export const dtypes = Object.keys(dtypeInfo) as readonly DType[];
 export const isDType = (name: string): name is DType => Object.hasOwn(dtypeInfo, name);
 export const isFloat = (dtype: DType): boolean => dtypeInfo[dtype].kind === "float";
 export const isInteger = (dtype: DType): boolean => dtypeInfo[dtype].kind === "int";
-export const isTernaryBlock = (dtype: DType): boolean => dtypeInfo[dtype].kind === "ternary";
+export const isTernaryBlock = (dtype: DType): dtype is TernaryDType => dtypeInfo[dtype].kind === "ternary";
 export const bitsPerElement = (dtype: DType): number => dtypeInfo[dtype].bits;
 /** Range of an integer type; floats and bool have none. */
 export const integerRange = (dtype: DType): readonly [number, number] | undefined => dtypeInfo[dtype].range;

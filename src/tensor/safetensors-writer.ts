@@ -1,7 +1,8 @@
 import type { DType } from "./dtype.ts";
 import { encodeElements, type Tensor } from "./tensor.ts";
 
-const names: { readonly [D in DType]?: string } = {
+/** What a safetensors header calls the dtypes that it has. */
+export const safetensorsNames: { readonly [D in DType]?: string } = {
   f64: "F64",
   f32: "F32",
   f16: "F16",
@@ -28,7 +29,7 @@ export function encodeSafetensors(tensors: Readonly<Record<string, Tensor>>): Ui
   const parts: Uint8Array[] = [];
   let size = 0;
   for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-    const stored = names[dtype];
+    const stored = safetensorsNames[dtype];
     if (stored === undefined) throw new Error(`safetensors has no dtype for ${dtype}`);
     const bytes = encodeElements(dtype, data);
     header[name] = { dtype: stored, shape, data_offsets: [size, size + bytes.byteLength] };

@@ -9,7 +9,7 @@ export interface Source {
 
 /** A range of a source. */
 export interface ByteRange {
-  /** Equal ids mean equal bytes. */
+  /** Equal ids mean equal bytes, among the files of one model or program. */
   readonly id: string;
   readonly size: number;
   /** Offsets relative to the range. */
@@ -25,18 +25,24 @@ export interface FileSet {
   open(path: string): Promise<Source | undefined>;
 }
 
-export const byteRange = (source: Source, offset: number, size: number): ByteRange => ({
-  id: `${source.name}[${offset}+${size}]`,
+/**
+ * Bytes `offset` to `offset + size` of a source.
+ * @param file what the id calls the source: the same wherever the files lie
+ */
+export const byteRange = (source: Source, offset: number, size: number, file = source.name): ByteRange => ({
+  id: `${file}[${offset}+${size}]`,
   size,
   read: (from, to) => source.read(offset + from, offset + to),
 });
 
+/** A source in memory, which keeps the bytes as they are. */
 export const bytesSource = (name: string, bytes: Uint8Array): Source => ({
   name,
   size: bytes.byteLength,
   read: async (from, to) => bytes.subarray(from, to),
 });
 
+/** A file that was picked or dropped in a browser, or fetched. */
 export const blobSource = (name: string, blob: Blob): Source => ({
   name,
   size: blob.size,
@@ -54,4 +60,5 @@ export const memoryFiles = (name: string, files: Readonly<Record<string, Uint8Ar
   },
 });
 
+/** All bytes of a source. */
 export const readAll = (source: Source): Promise<Uint8Array> => source.read(0, source.size);

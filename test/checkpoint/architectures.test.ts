@@ -240,10 +240,18 @@ describe("LlamaForCausalLM", () => {
     expect(linears).toHaveLength(14);
     expect(linears[0]!.attrs).toEqual({ activations: "float", group: sizes.hidden / 2 });
     expect(linears[0]!.arg("scale").type.shape).toEqual([32, 2]);
-    const eightBit = await importCheckpoint(checkpointFiles({ ...llama, input_bits: 8 }, tensors), coreOps);
-    expect(eightBit.graph.nodes.find((node) => node.op === "bitnet.linear")!.attrs.activations).toBe(
-      "int8-per-token",
-    );
+    const activations = async (fields: object) => {
+      const { graph } = await importCheckpoint(checkpointFiles({ ...llama, ...fields }, tensors), coreOps);
+      const linears = graph.nodes.filter((node) => node.op === "bitnet.linear");
+      return new Set(linears.map(({ loc, attrs }) => `${loc.source.slice(-6)} ${attrs.activations}`));
+    };
+    expect(await activations({ input_bits: 8 })).toContain("q_proj int8-per-token");
+    // transformers leaves modules that the config excludes alone, whatever their values
+    const method = { quant_method: "bitnet", linear_class: "autobitlinear" };
+    const excluding = { quantization_config: { ...method, modules_to_not_convert: ["q_proj"] } };
+    const found = await activations(excluding);
+    expect(found).toContain("q_proj float");
+    expect(found).toContain("k_proj int8-per-token");
   });
 
   it("scales rotations as llama3 and as linear do", async () => {

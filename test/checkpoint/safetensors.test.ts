@@ -8,7 +8,11 @@ import { json, safetensorsFile, writeSafetensors } from "./write-checkpoint.ts";
 
 async function read(bytes: Uint8Array) {
   const faults: Diagnostic[] = [];
-  const tensors = await readSafetensors(bytesSource("model.safetensors", bytes), faults);
+  const tensors = await readSafetensors(
+    bytesSource("/a/folder/model.safetensors", bytes),
+    "model.safetensors",
+    faults,
+  );
   return { tensors, faults, messages: faults.map(({ code, message }) => `${code}: ${message}`) };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Diagnostic } from "../../src/errors.ts";
-import { readTextFiles } from "../../src/frontend/checkpoint/text-files.ts";
+import { readTextFiles } from "../../src/frontend/text-files.ts";
 import { memoryFiles } from "../../src/tensor/source.ts";
 import { json, text } from "./write-checkpoint.ts";
 

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compileFile } from "../../src/node/compile-file.ts";
 import { decodeNpy, encodeNpy } from "../../src/tensor/npy.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { modelBytes, node, onnx, rawTensor, value } from "../onnx/build-model.ts";
@@ -114,11 +115,27 @@ describe("bitnetc compile", () => {
     expect(verbose.err).toMatch(/^\s+at .*:\d+:\d+/m);
   });
 
+  it("does not replace the model", async () => {
+    const before = readFileSync(model);
+    symlinkSync(model, folder.file("link.pte"));
+    for (const args of [
+      ["-o", model],
+      ["-o", folder.file("link.pte")],
+      ["-o", model, "--to", "fused"],
+    ]) {
+      const { code, err } = await runCli("compile", model, ...args);
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("error[output-is-input]") });
+    }
+    await expect(compileFile(model, model)).rejects.toThrow(/error\[output-is-input\]/);
+    expect(readFileSync(model)).toEqual(before);
+  });
+
   it.each([
     [2, "usage", () => ["compile", model]],
     [1, "file-missing", () => ["compile", folder.file("none.onnx"), "-o", out]],
     [1, "input-kind", () => ["compile", folder.file("model.pte"), "-o", out]],
     [1, "file-write", () => ["compile", model, "-o", folder.file("no/folder.pte")]],
+    [1, "file-write", () => ["compile", model, "-o", out, "--dump", model]],
     [1, "file-missing", () => ["compile", model, "-o", out, "--plugin", folder.file("none.mjs")]],
   ])("exits with %i for %s", async (code, wanted, args) => {
     const result = await runCli(...args());

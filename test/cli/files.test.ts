@@ -1,11 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openInput } from "../../src/node/compile-file.ts";
 import { directoryFiles } from "../../src/node/directory.ts";
-import { fileSink } from "../../src/node/file-sink.ts";
-import { fileSource } from "../../src/node/file-source.ts";
+import { fileSink, makeFolder, writeFile } from "../../src/node/file-sink.ts";
+import { fileSource, readText } from "../../src/node/file-source.ts";
 import { readAll } from "../../src/tensor/source.ts";
 import { temporaryFolder } from "./run-cli.ts";
 
@@ -41,6 +49,14 @@ describe("fileSource", () => {
   it("says that a file is missing, or no file", async () => {
     await expect(fileSource(folder.file("none"))).rejects.toThrow(/error\[file-missing\]/);
     await expect(fileSource(folder.file("model"))).rejects.toThrow(/error\[file-read\].*not a regular file/);
+  });
+});
+
+describe("readText", () => {
+  it("reads UTF-8 only", async () => {
+    writeFileSync(folder.file("latin1.txt"), Uint8Array.of(0x66, 0xfc, 0x72));
+    await expect(readText(folder.file("latin1.txt"))).rejects.toThrow(/error\[file-not-text\].*\n.*latin1/);
+    expect(await readText(folder.file("model/a.txt"))).toBe("0123456789");
   });
 });
 
@@ -110,10 +126,22 @@ describe("fileSink", () => {
     await expect(fileSink(folder.file("no/folder/x"))).rejects.toThrow(
       /error\[file-write\].*folder does not exist/,
     );
-    const sink = await fileSink(folder.file("model"));
-    await expect(sink.commit()).rejects.toThrow(/error\[file-write\]/);
-    await sink.discard();
+    await expect(fileSink(folder.file("model"))).rejects.toThrow(/error\[file-write\].*it is a folder/);
+    await expect(makeFolder(folder.file("model/a.txt"))).rejects.toThrow(/error\[file-write\].*it is a file/);
     expect(unfinished()).toEqual([]);
+  });
+
+  it.runIf(process.platform !== "win32")("replaces files only, not what is no file", async () => {
+    await expect(fileSink("/dev/null")).rejects.toThrow(/error\[file-write\].*not a regular file/);
+  });
+
+  it("writes through a link", async () => {
+    const link = folder.file("link.bin");
+    writeFileSync(folder.file("target.bin"), "old");
+    symlinkSync("target.bin", link);
+    await writeFile(link, bytes("new"));
+    expect(readFileSync(folder.file("target.bin"), "utf8")).toBe("new");
+    expect(readlinkSync(link)).toBe("target.bin");
   });
 });
 

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { viewProgram } from "../../src/cli/inspect/program-view.ts";
 import { BitnetcError } from "../../src/errors.ts";
 import { writeDelegate } from "../../src/serialize/delegate.ts";
+import { sha256Hex as sha256 } from "../../src/tensor/sha256.ts";
 import { bytesSource } from "../../src/tensor/source.ts";
 import { toJson } from "../serialize/flatc.ts";
-import { sampleContents, sampleGraph, sha256, writeSample } from "../serialize/sample.ts";
+import { sampleContents, sampleGraph, writeSample } from "../serialize/sample.ts";
 import { stockProgram, vulkanBlob, vulkanConstants, vulkanGraph } from "../serialize/stock-program.ts";
 import { runCli, temporaryFolder } from "./run-cli.ts";
 

@@ -62,6 +62,8 @@ describe("the option table", () => {
     const { printed } = parse();
     const text = printed.replace(/\s+/g, " ");
     for (const command of commandNames) expect(text).toContain(commands[command].summary);
+    expect(parse("help").printed).toBe(printed);
+    expect(parse("help", "run").printed).toBe(parse("run", "--help").printed);
     expect(parse("--version").printed).toBe("1.2.3\n");
   });
 });
@@ -82,13 +84,16 @@ describe("parseLine", () => {
 
   it.each([
     [["frobnicate"], /Unknown command 'frobnicate'/],
+    [["help", "frobnicate"], /Give one of the commands compile, run/],
+    [["--json"], /Give one of the commands compile, run/],
     [["compile"], /Missing required argument 'model'/],
     [["compile", "a", "b"], /Too many arguments/],
     [["compile", "a", "--nonsense"], /Unknown option '--nonsense'/],
     [["compile", "a", "--weights", "q9"], /--weights.*tq2_0/],
     [["compile", "a", "--to", "elsewhere"], /--to.*canonical/],
     [["compile", "a", "--max-seq-len", "0"], /--max-seq-len/],
-    [["compile", "a", "--max-seq-len", "many"], /--max-seq-len/],
+    [["compile", "a", "--max-seq-len", "many"], /--max-seq-len.*A number is expected/],
+    [["compile", "a", "--max-seq-len", "2147483648"], /--max-seq-len/],
     [["compile", "a", "--max-seq-len", ""], /--max-seq-len/],
     [["run", "a", "--top-p", "1.5"], /--top-p/],
     [["run", "a", "--seed", "1.5"], /--seed/],

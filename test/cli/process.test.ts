@@ -1,9 +1,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sha256Hex } from "../../src/tensor/sha256.ts";
+import { unpacked } from "../support/archive.ts";
+import { temporaryFolder } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 // Within node_modules, so that the packages are found from there.
@@ -42,7 +45,57 @@ describe("the program bitnetc", () => {
   it.runIf(process.platform !== "win32")("ends quietly when its reader does", () => {
     const line = `"${process.execPath}" "${main}" completion fish | head -c 1; echo " \${PIPESTATUS[0]}"`;
     expect(execFileSync("bash", ["-c", line], { encoding: "utf8", stdio: "pipe" })).toBe("c 0\n");
+    const unread = `"${process.execPath}" "${main}" inspect none.pte 2> >(true); echo $?`;
+    expect(execFileSync("bash", ["-c", unread], { encoding: "utf8", stdio: "pipe" })).toBe("1\n");
   });
+
+  it.runIf(process.platform === "linux")("says that its output cannot be written", () => {
+    const line = `"${process.execPath}" "${main}" completion fish > /dev/full`;
+    const { status, stderr } = spawnSync("bash", ["-c", line], { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^error\[file-write\].*disk is full/),
+    });
+    expect(stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
+  });
+});
+
+describe("what a compilation gives", () => {
+  const bard = unpacked("bard.tar.br");
+  const here = temporaryFolder();
+  const there = temporaryFolder();
+  afterAll(() => {
+    here.remove();
+    there.remove();
+  });
+
+  /** Compiles in a process of its own that works in `folder`. */
+  function compiled(folder: string, model: string) {
+    const args = ["compile", model, "-o", "model.pte", "--json"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const { phases, rules } = JSON.parse(stdout);
+    return {
+      hashes: phases.map(({ hash }: { hash: string }) => hash),
+      rules,
+      program: sha256Hex(readFileSync(join(folder, "model.pte"))),
+    };
+  }
+
+  it.each([["hf-packed"], ["onnx/dynamo-external-kv.onnx", "onnx/dynamo-external-kv.onnx.data"]])(
+    "is the same in each process, wherever %s lies",
+    (...files) => {
+      const [model] = files;
+      for (const file of files)
+        cpSync(join(bard, file), join(there.path, basename(file)), { recursive: true });
+      const first = compiled(here.path, join(bard, model!));
+      expect(new Set(first.hashes).size).toBeGreaterThan(1);
+      expect(compiled(there.path, basename(model!))).toEqual(first);
+    },
+  );
 });
 
 it("the generated pages of docs say what the tables say", () => {

@@ -268,14 +268,42 @@ describe("bitnetc eval", () => {
 
   it.each([
     [2, "usage", () => []],
-    [1, "eval-too-short", () => ["--ids", folder.file("ids.json"), "--window", "21"]],
-    [1, "prompt-too-long", () => ["--ids", folder.file("ids.json"), "--window", "17"]],
+    [1, "eval-too-short", () => ["--ids", folder.file("few.json"), "--window", "3"]],
+    [1, "token-id", () => ["--ids", folder.file("unknown.json"), "--window", "2"]],
+    [1, "file-not-text", () => ["--text", program]],
+    [1, "eval-window", () => ["--ids", folder.file("ids.json"), "--window", "17"]],
     [1, "file-missing", () => ["--ids", folder.file("ids.json"), "--against", folder.file("none.pte")]],
     [1, "json-syntax", () => ["--ids", folder.file("text.txt")]],
     [1, "json-field", () => ["--ids", folder.file("tokenizer_config.json")]],
   ])("exits with %i for %s", async (code, wanted, args) => {
+    writeFileSync(folder.file("few.json"), "[1, 2, 3]");
+    // the last id is predicted only, never fed
+    writeFileSync(folder.file("unknown.json"), `[1, 2, ${tokenCount}]`);
     const result = await runCli("eval", program, ...args());
     expect(result.code).toBe(code);
     expect(result.err).toContain(`error[${wanted}]`);
+  });
+});
+
+describe("texts in a program that are not what they should be", () => {
+  const damaged = folder.file("damaged.pte");
+  it.each([
+    ["generation_config.json", "{", "run", "program-corrupt"],
+    ["report.json", "[", "inspect", "json-syntax"],
+    ["report.json", '{"ops": {"mul": "many"}}', "inspect", "json-field"],
+  ])("%s %s is told", async (key, text, command, code) => {
+    writeFileSync(damaged, await bigramProgram(tokenCount, { [key]: text }));
+    const args = command === "run" ? ["run", damaged, "--input-ids", "0"] : ["inspect", damaged];
+    const result = await runCli(...args);
+    expect(result).toMatchObject({ code: 1, out: "" });
+    expect(result.err).toContain(`error[${code}]`);
+    expect(result.err).toContain(key);
+  });
+
+  it("recommendations of other types are passed over", async () => {
+    writeFileSync(damaged, await bigramProgram(tokenCount, { "generation_config.json": "null" }));
+    expect(await runCli("run", damaged, "--input-ids", "0", "--max-new-tokens", "1")).toMatchObject({
+      code: 0,
+    });
   });
 });

@@ -185,6 +185,9 @@ describe("what is not valid", () => {
         addOp(build, "p.a", { args: ["x"] });
         addOp(build, "p.b", { ...negate, commutative: true });
         addOp(build, "p.c", { ...negate, mutates: "cache" });
+        addOp(build, "p.d", { ...negate, weights: { y: "dense" } });
+        addOp(build, "p.e", { ...negate, weights: { x: "big" } });
+        addOp(build, "p.f", { ...negate, rowwise: "y" });
         build.onnxOp("Gelu" as "::Gelu", () => []);
         build.rule({ name: "r" } as never, { into: "fuse-gates" });
         build.pass({ name: "q" } as never, { phase: "fused" });
@@ -200,6 +203,9 @@ describe("what is not valid", () => {
       ["the op p.a", "kernel: a function is expected"],
       ["the op p.b", "commutative: a commutative op has two arguments"],
       ["the op p.c", "mutates: it is not one of the arguments"],
+      ["the op p.d", "weights: one of them is no argument"],
+      ["the op p.e", "weights: x: Invalid option"],
+      ["the op p.f", "rowwise: it is not one of the arguments"],
       ["the ONNX op Gelu", "an ONNX op is named domain::OpType"],
       ["the rule r", "apply: a function is expected"],
       ["the pass q", "run: a function is expected"],
@@ -279,6 +285,12 @@ describe("what a plugin does wrong", () => {
       });
     expect((await faultsOf(() => compileWith(inference)))[0]).toMatchObject({ code: "onnx-invalid-node" });
   });
+});
+
+it("a graph goes to where it is, and not back", async () => {
+  const lowered = await lower(await load(input), "fused");
+  expect((await lower(lowered, "fused")).graph).toBe(lowered.graph);
+  await expect(lower(lowered, "canonical")).rejects.toThrow("a graph at fused does not go back to canonical");
 });
 
 describe("listeners", () => {

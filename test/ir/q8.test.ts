@@ -37,7 +37,7 @@ describe("q8", () => {
   test.each([[[1, 1]], [[3, 5]], [[7, 259]], [[50, 64]]])("is what it is defined as, %j", async (shape) => {
     const value = randomTensor("f32", shape);
     const { codes, scale } = naiveQ8(value);
-    expect(await quantized(memoryWeight(value, "w"))).toEqual({
+    expect(await quantized(memoryWeight(value))).toEqual({
       codes: Array.from(codes.data),
       scale: Array.from(scale.data),
     });
@@ -56,7 +56,7 @@ describe("q8", () => {
 
   test("an error is at most half a scale", async () => {
     const value = randomTensor("f32", [20, 300]);
-    const { codes, scale } = await quantized(memoryWeight(value, "w"));
+    const { codes, scale } = await quantized(memoryWeight(value));
     value.data.forEach((w: number, i: number) => {
       const step = scale[Math.floor(i / 300)]!;
       expect(Math.abs(codes[i]! * step - w)).toBeLessThanOrEqual((step / 2) * (1 + 1e-5));
@@ -90,7 +90,7 @@ describe("q8", () => {
 
   test("goes with what else is done to a weight, and its id says so", async () => {
     const value = randomTensor("bf16", [40, 30]);
-    const ref = castWeight(transposeWeight(memoryWeight(value, "w")), "f32");
+    const ref = castWeight(transposeWeight(memoryWeight(value)), "f32");
     const { codes } = naiveQ8(await readWeight(ref));
     expect((await quantized(ref)).codes).toEqual(Array.from(codes.data));
     expect(new Set([ref.id, q8Codes(ref).id, q8Scales(ref).id]).size).toBe(3);

@@ -74,7 +74,7 @@ const sample = build((b) => {
   b.output("values", any!);
   b.output("indices", indices!);
   b.output("sum of sizes", b.dims(addDims(multiplyDims(2, P), -1)));
-  Object.assign(indices!.node!, { loc: { source: "onnx:/TopK", by: ["first", "second rule"] } });
+  indices!.node!.setLoc({ source: "onnx:/TopK", by: ["first", "second rule"] });
 });
 
 test("the text of a graph", () => {

@@ -305,8 +305,19 @@ test("mapped rows know where they are, and whether they come in one piece", asyn
 });
 
 test("what was computed is held in the graph only when it is small", async () => {
-  expect(memoryWeight(tensor("f32", [inlineLimit]), "a").inline).toBeDefined();
-  const large = memoryWeight(counting("f32", [inlineLimit + 1]), "a");
-  expect([large.id, large.inline]).toEqual(["a", undefined]);
+  expect(memoryWeight(tensor("f32", [inlineLimit])).inline).toBeDefined();
+  const large = memoryWeight(counting("f32", [inlineLimit + 1]));
+  expect(large.inline).toBeUndefined();
   expect((await large.rows(1, 3)).data).toEqual(counting("f32", [3]).data.subarray(1));
+});
+
+test("what was computed goes by its contents", () => {
+  const idOf = (shape: readonly number[], first = 0): string => {
+    const value = tensor("f32", shape);
+    value.data[0] = first;
+    return memoryWeight(value).id;
+  };
+  const size = inlineLimit * 2;
+  expect(idOf([size])).toBe(idOf([size]));
+  expect(new Set([idOf([size]), idOf([2, size / 2]), idOf([size], 1)]).size).toBe(3);
 });

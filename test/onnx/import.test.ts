@@ -394,6 +394,21 @@ describe("If", () => {
     expect(expression(await importGraph({ graph: computed }))).toBe("abs(neg(x))");
   });
 
+  test("two outputs may be one initializer of the branch", async () => {
+    const taken: GraphFields = { initializer: [ints("w", 7)], output: [{ name: "w" }, { name: "w" }] };
+    const branches = [graphAttribute("then_branch", taken), graphAttribute("else_branch", taken)];
+    const { outputs } = await importGraph({
+      graph: {
+        initializer: [flag("c", true)],
+        node: [node("If", ["c"], ["a", "b"], branches)],
+        output: [{ name: "a" }, { name: "b" }],
+      },
+    });
+    expect(outputs.map(({ value: { def } }) => def.kind === "const" && def.data.inline?.data[0])).toEqual([
+      7, 7,
+    ]);
+  });
+
   test("a condition that depends on an input is not", async () => {
     const open = { ...graph, input: [x, value("c", bool, [])] };
     expect(await codes({ graph: open })).toEqual(["needs-constant-input c"]);

@@ -3,8 +3,11 @@ import path from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { compile } from "../../src/compiler/compile.ts";
 import { BitnetcError } from "../../src/errors.ts";
+import { ExternalData } from "../../src/frontend/onnx/external.ts";
 import { readOnnxModel } from "../../src/frontend/onnx/read.ts";
-import { readTensorFile } from "../../src/frontend/onnx/tensor.ts";
+import { readTensor } from "../../src/frontend/onnx/tensor.ts";
+import { MessageReader } from "../../src/frontend/onnx/wire.ts";
+import { readWeight } from "../../src/ir/weights.ts";
 import { open } from "../../src/runtime/open.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { isFloat } from "../../src/tensor/dtype.ts";
@@ -147,4 +150,11 @@ async function readTensors(
     if (file !== undefined) tensors[name] = await readTensorFile(bytesSource(`${prefix}_${i}.pb`, file));
   }
   return tensors;
+}
+
+/** Reads a file that holds one TensorProto. */
+async function readTensorFile(source: Source): Promise<Tensor> {
+  const span = { from: 0, to: source.size };
+  const stored = await readTensor(new MessageReader(source), span, new ExternalData(undefined), source.name);
+  return readWeight(await stored.weight());
 }

@@ -1,13 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BitnetcError } from "../../src/errors.ts";
-import {
-  packedRowBytes,
-  packTernary,
-  type TernaryDType,
-  unpackTernary,
-  unpackTernaryBlocks,
-} from "../../src/packing/index.ts";
+import { packedRowBytes, packTernary, unpackTernary, unpackTernaryBlocks } from "../../src/packing/index.ts";
+import type { TernaryDType } from "../../src/tensor/dtype.ts";
 import { float32ToFloat16 } from "../../src/tensor/float16.ts";
 
 const dtypes: readonly TernaryDType[] = ["tq2_0", "tq1_0"];

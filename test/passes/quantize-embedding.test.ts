@@ -9,14 +9,14 @@ import { quantizeEmbedding } from "../../src/passes/packed/quantize-embedding.ts
 import { symbol } from "../../src/tensor/dim.ts";
 import { randomTensor } from "../ops/harness.ts";
 import { gpt2Weights, torchScriptGpt2 } from "../support/exporters/gpt2.ts";
-import { compareWithImported, compileModel, type ExportedModel } from "../support/exporters/run.ts";
+import { compareWithImported, type ExportedModel, recognise } from "../support/exporters/run.ts";
 import { torchScriptLlama } from "../support/exporters/torchscript.ts";
 import { llamaWeights } from "../support/exporters/weights.ts";
 import { naiveQ8, throughQ8 } from "../support/q8.ts";
 
 const q8 = { embedding: "q8" } as const;
 const packedOf = async (model: ExportedModel, options = {}): Promise<Lowered<"packed">> =>
-  (await compileModel(model, { ...q8, ...options })).packed();
+  (await recognise(model, { ...q8, ...options })).finish();
 
 const nodesOf = ({ graph }: Lowered, op: string) => graph.nodes.filter((node) => node.op === op);
 const withScale = (lowered: Lowered, op: string) =>

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { BitnetcError } from "../../src/errors.ts";
-import { type Builder, Graph, isOp, type Value } from "../../src/ir/graph.ts";
+import { type Builder, Graph, type Value } from "../../src/ir/graph.ts";
 import { coreOps } from "../../src/ir/ops/index.ts";
 import { tensorType } from "../../src/ir/type.ts";
 import { verifyGraph } from "../../src/ir/verify.ts";
 import { inlineWeight } from "../../src/ir/weights.ts";
 import { parseOptions } from "../../src/options.ts";
 import type { PassContext } from "../../src/passes/pass.ts";
+import type { Hole, PatternBuilder } from "../../src/passes/pattern.ts";
 import { applyRules, type Rule, rewritePass, rule } from "../../src/passes/rule.ts";
 import { symbol } from "../../src/tensor/dim.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
@@ -38,7 +39,7 @@ async function run(graph: Graph, ...rules: Rule[]) {
 
 /** outer(inner(x)) → x */
 const cancel = (name: string, outer: "exp" | "neg", inner: "log" | "neg"): Rule =>
-  rule<"x">({
+  rule({
     name,
     doc: `${outer}(${inner}(x)) → x`,
     pattern(p) {
@@ -104,21 +105,21 @@ describe("rules", () => {
 
   test("get the holes by name, and the elements of constants", async () => {
     const seen: unknown[] = [];
-    const look = rule<"x" | "factor" | "absent">({
+    const look = rule({
       name: "look",
       doc: "looks",
       pattern(p) {
-        const [x, factor, absent] = [p.any(), p.scalar(), p.any()];
+        const [x, factor, absent] = [p.optional(p.any()), p.optional(p.scalar()), p.optional(p.any())];
         return { root: p.either(p("mul", { a: x, b: factor }), p("mul", { a: absent })), x, factor, absent };
       },
       rewrite(_, m) {
-        seen.push(isOp(m.root, "mul"), m.x.def.kind, m.scalar(m.factor), m.absent);
+        seen.push(m.root.node?.op, m.x?.def.kind, m.factor && m.scalar(m.factor), m.absent);
         return undefined;
       },
     });
     const graph = model((b, x) => b("mul", { a: b.constant(inlineWeight(tensor("f32", [], [5]))), b: x }));
     await run(graph, look);
-    expect(seen).toEqual([true, "input", 5, undefined]);
+    expect(seen).toEqual(["mul", "input", 5, undefined]);
   });
 
   test("of a pass are what the pass applies", async () => {
@@ -134,11 +135,50 @@ describe("rules", () => {
       rule({ name: "rootless", doc: "", pattern: (p) => ({ root: p.any() }), rewrite: () => undefined });
     expect(rootless).toThrow("the root of the rule rootless is no op");
   });
+
+  test("say which holes may stand for nothing", () => {
+    const withHole = (pick: (p: PatternBuilder, x: Hole, y: Hole) => Hole) => () =>
+      rule({
+        name: "unsure",
+        doc: "",
+        pattern(p) {
+          const [x, y] = [p.any(), p.any()];
+          return { root: p("add", { a: x, b: pick(p, x, y) }), x, y };
+        },
+        rewrite: (_, m) => m.y,
+      });
+    const fault = "the hole y of the rule unsure can stand for nothing: it is optional";
+    expect(withHole((p, x, y) => p.either(p("neg", { x: y }), x))).toThrow(fault);
+    expect(withHole((_, x) => x)).toThrow(fault);
+    const inEach = withHole((p, x, y) => p.either(p("neg", { x: y }), p("mul", { a: x, b: y }), y));
+    expect(inEach().holes).toHaveProperty("y");
+    expect(withHole((p, x, y) => p("concat", { inputs: [x, y] }))().holes).toHaveProperty("y");
+  });
+
+  // What could fail here is the type check of the tests.
+  test("are typed by their patterns", () => {
+    const typed = rule({
+      name: "typed",
+      doc: "",
+      pattern(p) {
+        const [x, y] = [p.any(), p.optional(p.any())];
+        return { root: p.either(p("neg", { x }), p("add", { a: x, b: y })), x, y };
+      },
+      rewrite(b, m) {
+        // @ts-expect-error y may be missing
+        b("neg", { x: m.y });
+        // @ts-expect-error there is no hole z
+        b("neg", { x: m.z });
+        return m.x;
+      },
+    });
+    expect(Object.keys(typed.holes)).toEqual(["root", "x", "y"]);
+  });
 });
 
 describe("a rule that declines", () => {
   const declining = (quiet: boolean, at: "root" | "x" | undefined) =>
-    rule<"x">({
+    rule({
       name: "declining",
       doc: "declines",
       quiet,
@@ -182,7 +222,7 @@ describe("a rule that declines", () => {
       pattern: (p) => ({ root: p("exp", {}) }),
       rewrite: (_, m) => m.no("not this one"),
     });
-    const dropNeg = rule<"x">({
+    const dropNeg = rule({
       name: "drop",
       doc: "exp(neg(x)) → x",
       pattern(p) {
@@ -205,7 +245,7 @@ describe("a rule that declines", () => {
   });
 
   test("because its result does not fit says what inference says", async () => {
-    const unfit = rule<"x">({
+    const unfit = rule({
       name: "unfit",
       doc: "neg → matmul",
       pattern(p) {
@@ -250,7 +290,7 @@ describe("a rule that declines", () => {
 
   test("after building something leaves no users behind for the next rule", async () => {
     const builder = (decline: (b: Builder, x: Value) => undefined) =>
-      rule<"x">({
+      rule({
         name: "builder",
         doc: "builds in vain",
         quiet: true,
@@ -260,7 +300,7 @@ describe("a rule that declines", () => {
         },
         rewrite: (b, m) => decline(b, m.x),
       });
-    const onlyUser = rule<"x">({
+    const onlyUser = rule({
       name: "only-user",
       doc: "neg(exp(x)) → abs(x), where nothing else takes exp(x)",
       pattern(p) {
@@ -350,7 +390,7 @@ describe("rules come to rest", () => {
     const start_pos = b.input("start_pos", tensorType("i64", [1]));
     const cache = b.state("cache", tensorType("f32", [1, 1, 64, 2]));
     b.output("y", b("neg", { x: b("kv.update", { cache, new: b("neg", { x: rows }), start_pos }) }));
-    const absolute = rule<"x">({
+    const absolute = rule({
       name: "absolute",
       doc: "kv.update(neg(x)) → kv.update(abs(x))",
       pattern(p) {
@@ -366,7 +406,7 @@ describe("rules come to rest", () => {
 
   test("or are told to, where they undo one another", async () => {
     const swap = (name: string, from: "neg" | "abs", to: "neg" | "abs") =>
-      rule<"x">({
+      rule({
         name,
         doc: `${from} → ${to}`,
         pattern(p) {

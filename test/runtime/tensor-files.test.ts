@@ -79,7 +79,7 @@ describe("encodeSafetensors", () => {
     };
     const file = encodeSafetensors(tensors);
     const faults: Diagnostic[] = [];
-    const stored = await readSafetensors(bytesSource("out.safetensors", file), faults);
+    const stored = await readSafetensors(bytesSource("out", file), "out.safetensors", faults);
     expect(faults).toEqual([]);
     for (const [name, value] of Object.entries(tensors)) {
       const found = stored.find((entry) => entry.name === name)!;

@@ -1,10 +1,11 @@
 import type { ProgramGraph } from "../../src/runtime/graph.ts";
-import { type BlobEntry, hasher } from "../../src/serialize/blob.ts";
+import type { BlobEntry } from "../../src/serialize/blob.ts";
 import { delegateFormat, delegateId, writeDelegate } from "../../src/serialize/delegate.ts";
 import type { NamedBlob, ProgramContents } from "../../src/serialize/program-writer.ts";
 import { type WrittenProgram, writeProgram } from "../../src/serialize/program-writer.ts";
 import { type MemorySink, memorySink } from "../../src/serialize/sink.ts";
 import { addDims, floorDivideDims, multiplyDims, symbol } from "../../src/tensor/dim.ts";
+import { sha256Hex } from "../../src/tensor/sha256.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
 const seq = symbol("seq", 64, 1);
@@ -128,14 +129,8 @@ export async function writeSample(
   return { bytes: sink.bytes(), written };
 }
 
-export const sha256 = (bytes: Uint8Array): string => {
-  const hash = hasher();
-  hash.update(bytes);
-  return hash.digest();
-};
-
 export const sampleBlobs: readonly BlobEntry[] = Object.entries(sampleData).map(([key, bytes]) => ({
   key,
   size: bytes.length,
-  sha256: sha256(bytes),
+  sha256: sha256Hex(bytes),
 }));

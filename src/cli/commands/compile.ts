@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { BitnetcError, diagnostics } from "../../errors.ts";
 import {
@@ -13,8 +12,8 @@ import {
   printGraph,
   type Sink,
 } from "../../index.ts";
-import { openInput } from "../../node/compile-file.ts";
-import { fileSink, writeFile } from "../../node/file-sink.ts";
+import { checkOutput, openInput } from "../../node/compile-file.ts";
+import { fileSink, makeFolder, writeFile } from "../../node/file-sink.ts";
 import type { CommandCall } from "../cli.ts";
 import { compilerOptions } from "../compiler-options.ts";
 import { formatBytes, formatCounts, formatTable, metricRows, sizeRows } from "../format.ts";
@@ -44,11 +43,14 @@ async function writeProgram(call: Call, path: string, progress: Progress): Promi
   const { options, io } = call;
   const started = performance.now();
   const input = await openInput(call.argument);
-  const lowered = await lowerTo(call, input, "packed", progress);
+  // Opened first: a compilation can take long, and a folder that is missing is known at once.
   const sink = await fileSink(path);
+  let lowered: Lowered<"packed">;
   let size: number;
   try {
+    lowered = await lowerTo(call, input, "packed", progress);
     ({ size } = await emit(lowered, counted(sink, lowered.report.sizes?.total ?? 0, progress)));
+    await checkOutput(path, input);
     await sink.commit();
   } finally {
     await sink.discard();
@@ -66,15 +68,18 @@ async function writeGraph(call: Call, phase: Phase, progress: Progress): Promise
   const lowered = await lowerTo(call, input, phase, progress);
   progress.clear();
   const text = printGraph(lowered.graph);
-  if (options.output !== undefined) await writeFile(options.output, new TextEncoder().encode(text));
+  const { output } = options;
+  if (output !== undefined) {
+    await checkOutput(output, input);
+    await writeFile(output, new TextEncoder().encode(text));
+  }
   if (options.json) {
-    const { output } = options;
     printJson(io, { ...(output === undefined ? { graph: text } : { output }), ...lowered.report });
-  } else if (options.output === undefined) {
+  } else if (output === undefined) {
     printWarnings(io, lowered.report.warnings);
     io.out(text);
   } else {
-    printSummary(io, `${options.output}: the graph after ${phase}`, lowered.report);
+    printSummary(io, `${output}: the graph after ${phase}`, lowered.report);
   }
 }
 
@@ -103,7 +108,7 @@ async function lowerTo<P extends Phase>(
 
 async function dump(folder: string | undefined, { phase, graph }: Lowered): Promise<void> {
   if (folder === undefined) return;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeFile(
     join(folder, `${phases.indexOf(phase)}-${phase}.txt`),
     new TextEncoder().encode(printGraph(graph)),

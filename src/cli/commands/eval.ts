@@ -1,8 +1,9 @@
 import { z } from "zod";
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import { parseJson } from "../../frontend/json-file.ts";
+import { readText } from "../../node/file-source.ts";
 import type { Perplexity, Session } from "../../runtime/index.ts";
 import type { CommandCall } from "../cli.ts";
-import { readText } from "../config.ts";
 import { exitCodes, printJson } from "../io.ts";
 import { openForCommand } from "../open-program.ts";
 import { Progress } from "../progress.ts";
@@ -63,19 +64,8 @@ async function idsOf(session: Session, { text, ids }: Call["options"]): Promise<
     const contents = await readText(text);
     return (await session.tokenizer()).encode(contents, { special: false });
   }
-  return parseIds(ids!, await readText(ids!));
-}
-
-function parseIds(path: string, text: string): readonly number[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new BitnetcError(diagnostics.jsonSyntax(path, why), { cause });
-  }
-  const result = z.array(z.int().nonnegative()).safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new BitnetcError(diagnostics.jsonField(path, issue.path.join("."), issue.message));
+  const faults: Diagnostic[] = [];
+  const parsed = parseJson(ids!, await readText(ids!), z.array(z.int().nonnegative()), faults);
+  if (parsed === undefined) throw new BitnetcError(faults);
+  return parsed;
 }

@@ -1,7 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
-import { writeFile } from "../../node/file-sink.ts";
+import { makeFolder, writeFile } from "../../node/file-sink.ts";
 import { readBytes } from "../../node/file-source.ts";
 import type { Prompt, Session } from "../../runtime/index.ts";
 import { decodeNpy, encodeNpy } from "../../tensor/npy.ts";
@@ -123,7 +122,7 @@ async function runTensors(
   const outputs = Object.entries(await session.run(inputs));
   const runMs = performance.now() - started;
   const written: { name: string; dtype: string; shape: readonly number[]; file?: string }[] = [];
-  if (options.outputDir !== undefined) await mkdir(options.outputDir, { recursive: true });
+  if (options.outputDir !== undefined) await makeFolder(options.outputDir);
   for (const [name, value] of outputs) {
     const about = { name, dtype: value.dtype, shape: value.shape };
     if (options.outputDir === undefined) {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { BitnetcError, type Diagnostic } from "../../errors.ts";
-import { readJson } from "../../frontend/checkpoint/json-file.ts";
 import { readWeightFiles } from "../../frontend/checkpoint/weight-files.ts";
+import { readJson } from "../../frontend/json-file.ts";
 import type { FileSet } from "../../tensor/source.ts";
 import { elementCount } from "../../tensor/tensor.ts";
 import type { Inspection } from "../commands/inspect.ts";

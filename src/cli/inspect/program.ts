@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
+import { parseJson } from "../../frontend/json-file.ts";
 import type { Sizes } from "../../index.ts";
 import type { OpenProgram } from "../../serialize/open-program.ts";
 import type { ProgramMethod } from "../../serialize/program.ts";
@@ -50,10 +53,30 @@ export interface OwnDescription {
 /** What the compiler noted in the program, and what its graph says. */
 async function describeOwn(program: OpenProgram): Promise<OwnDescription> {
   const executedOps = countNames(program.graph.nodes.map(({ op }) => op));
-  const noted: Partial<OwnDescription> = program.blobs.has("report.json")
-    ? JSON.parse(new TextDecoder().decode(await program.blob("report.json")))
-    : {};
-  return { ops: noted.ops ?? executedOps, sizes: noted.sizes, executedOps };
+  const noted = await readReport(program);
+  return { ops: noted?.ops ?? executedOps, sizes: noted?.sizes, executedOps };
+}
+
+const size = z.number().nonnegative();
+const reportSchema = z.object({
+  ops: z.record(z.string(), size),
+  sizes: z
+    .object({
+      ...{ ternary: size, embedding: size, norm: size, other: size, total: size },
+      bitsPerTernaryWeight: size,
+    })
+    .optional(),
+});
+
+/** @throws BitnetcError naming every field that is not as the compiler writes it */
+async function readReport(program: OpenProgram): Promise<z.output<typeof reportSchema> | undefined> {
+  const name = "report.json";
+  if (!program.blobs.has(name)) return undefined;
+  const text = new TextDecoder().decode(await program.blob(name));
+  const faults: Diagnostic[] = [];
+  const report = parseJson(name, text, reportSchema, faults);
+  if (report === undefined) throw new BitnetcError(faults);
+  return report;
 }
 
 export const opCounts = ({ calls }: { readonly calls: readonly { readonly op?: string }[] }) =>

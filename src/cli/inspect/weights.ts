@@ -1,6 +1,6 @@
 import { formatBytes } from "../format.ts";
 
-export interface WeightSummary {
+interface WeightSummary {
   readonly tensors: number;
   readonly elements: number;
   readonly bytes: number;

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { type Diagnostic, diagnostics } from "../../errors.ts";
 import type { Activations } from "../../ir/ops/signatures.ts";
+import { mostPositions } from "../../options.ts";
 import type { FileSet } from "../../tensor/source.ts";
+import { readJson } from "../json-file.ts";
 import { type Architecture, architectureOfModelType, architectures } from "./architectures.ts";
-import { readJson } from "./json-file.ts";
 import { type RopeConfig, resolveRope, ropeFields } from "./rope-config.ts";
 import { unsupportedFields } from "./unsupported-fields.ts";
 
@@ -39,7 +40,7 @@ export interface DecoderConfig {
   readonly isTied: boolean | undefined;
   readonly rope: RopeConfig;
   readonly quantization: QuantizationConfig | undefined;
-  /** Activations of linears that are ternary by their values alone. */
+  /** Activations of linears that are ternary by their values alone: those that `quantization` leaves out take floats. */
   readonly activations: Activations;
 }
 
@@ -72,7 +73,7 @@ const configSchema = z.looseObject({
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
-  max_position_embeddings: size,
+  max_position_embeddings: size.max(mostPositions),
   rms_norm_eps: z.number().positive().nullish(),
   hidden_act: z
     .preprocess(
@@ -89,7 +90,7 @@ const configSchema = z.looseObject({
   quantization_config: quantizationSchema.nullish(),
   ...ropeFields,
 });
-export type ConfigFile = z.output<typeof configSchema>;
+type ConfigFile = z.output<typeof configSchema>;
 
 const fileName = "config.json";
 
@@ -144,7 +145,7 @@ export async function readConfig(files: FileSet, faults: Diagnostic[]): Promise<
     isTied: file.tie_word_embeddings ?? undefined,
     rope,
     quantization,
-    activations: quantization !== undefined || file.input_bits === 8 ? "int8-per-token" : "float",
+    activations: quantization === undefined && file.input_bits === 8 ? "int8-per-token" : "float",
   };
 }
 

@@ -3,12 +3,12 @@ import type { OpRegistry } from "../../ir/ops/index.ts";
 import type { Activations } from "../../ir/ops/signatures.ts";
 import type { FileSet } from "../../tensor/source.ts";
 import type { ImportedModel } from "../model.ts";
+import { readTextFiles } from "../text-files.ts";
 import { buildDecoder } from "./build.ts";
 import { readConfig } from "./config.ts";
 import { readDecoderWeights } from "./decoder-weights.ts";
 import { LinearReader } from "./linear.ts";
 import { CheckpointTensors } from "./tensors.ts";
-import { readTextFiles } from "./text-files.ts";
 import { readWeightFiles } from "./weight-files.ts";
 
 export interface CheckpointOptions {

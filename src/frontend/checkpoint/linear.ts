@@ -36,7 +36,7 @@ interface TernaryForm {
   readonly activations: Activations;
 }
 
-export interface LinearShape {
+interface LinearShape {
   readonly name: string;
   /** N */
   readonly outputs: number;
@@ -174,7 +174,7 @@ export class LinearReader {
   async #byValues(name: string, dense: WeightRef): Promise<Stored> {
     const facts = await analyseTernary(dense);
     if ("miss" in facts) return { weight: dense };
-    if (facts.warning !== undefined) this.#warn(diagnostics.weightOdd(name, facts.warning));
+    if (facts.zeros === 1) this.#warn(diagnostics.weightAllZero(name));
     return {
       weight: ternaryCodes(dense),
       ternary: this.#ternary(ternaryScale(dense, facts), facts.group, this.#config.activations),

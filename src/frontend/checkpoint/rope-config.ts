@@ -7,7 +7,7 @@ export interface RopeConfig {
   readonly scaling: RopeScaling;
 }
 
-export type RopeScaling =
+type RopeScaling =
   | { readonly type: "default" }
   | { readonly type: "linear"; readonly factor: number }
   | {

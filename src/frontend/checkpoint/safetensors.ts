@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Diagnostic, diagnostics } from "../../errors.ts";
 import type { DType } from "../../tensor/dtype.ts";
+import { safetensorsNames } from "../../tensor/safetensors-writer.ts";
 import { type ByteRange, byteRange, type Source } from "../../tensor/source.ts";
 import { byteLength, elementCount } from "../../tensor/tensor.ts";
 
@@ -14,21 +15,9 @@ export interface StoredTensor {
   readonly bytes: ByteRange;
 }
 
-const dtypeOf: Readonly<Record<string, DType>> = {
-  F64: "f64",
-  F32: "f32",
-  F16: "f16",
-  BF16: "bf16",
-  I64: "i64",
-  I32: "i32",
-  I16: "i16",
-  I8: "i8",
-  U64: "u64",
-  U32: "u32",
-  U16: "u16",
-  U8: "u8",
-  BOOL: "bool",
-};
+const dtypes = new Map(
+  Object.entries(safetensorsNames).map(([dtype, name]) => [name, dtype as DType] as const),
+);
 
 const size = z.int().nonnegative();
 const entrySchema = z.object({
@@ -46,11 +35,13 @@ const prefixBytes = 8;
 /**
  * Reads the header of a safetensors file and checks all of it: its length, that it is JSON, that every tensor
  * has a dtype we know and as many bytes as its shape needs, inside the file, and shared with no other.
+ * @param path of the file in its set: ids of weights begin with it, wherever the set lies
  * @param faults grows by one entry for each thing that is wrong
  * @returns the tensors without fault, in the order of the file
  */
 export async function readSafetensors(
   source: Source,
+  path: string,
   faults: Diagnostic[],
 ): Promise<readonly StoredTensor[]> {
   const file = source.name;
@@ -93,10 +84,10 @@ export async function readSafetensors(
     }
     const { shape } = entry.data;
     const [from, to] = entry.data.data_offsets;
-    const dtype = Object.hasOwn(dtypeOf, entry.data.dtype) ? dtypeOf[entry.data.dtype] : undefined;
+    const dtype = dtypes.get(entry.data.dtype);
     const need = dtype === undefined ? 0 : byteLength(dtype, elementCount(shape));
     if (dtype === undefined)
-      wrong(`its dtype ${entry.data.dtype} is not one of ${Object.keys(dtypeOf).join(", ")}`);
+      wrong(`its dtype ${entry.data.dtype} is not one of ${[...dtypes.keys()].join(", ")}`);
     else if (from > to) wrong(`it ends (${to}) before it begins (${from})`);
     else if (to - from !== need)
       wrong(`${entry.data.dtype} ${JSON.stringify(shape)} takes ${need} bytes, and it has ${to - from}`);
@@ -107,7 +98,8 @@ export async function readSafetensors(
         file,
         dtype,
         shape,
-        bytes: namedRange(source, name, dataStart + from, need),
+        // The id has the tensor's name in it, since errors about a weight show it.
+        bytes: { ...byteRange(source, dataStart + from, need), id: `${path}:${name}` },
         from,
         to,
       });
@@ -142,9 +134,3 @@ function parseHeader(
   }
   return undefined;
 }
-
-/** The id carries the tensor's name, since errors about a weight show it. */
-const namedRange = (source: Source, name: string, offset: number, length: number): ByteRange => ({
-  ...byteRange(source, offset, length),
-  id: `${source.name}:${name}`,
-});

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Diagnostic, diagnostics } from "../../errors.ts";
 import type { FileSet } from "../../tensor/source.ts";
-import { readJson } from "./json-file.ts";
+import { readJson } from "../json-file.ts";
 import { readSafetensors, type StoredTensor } from "./safetensors.ts";
 
 const singleFile = "model.safetensors";
@@ -47,7 +47,7 @@ async function readFiles(
       faults.push(diagnostics.fileMissing(path));
       continue;
     }
-    for (const tensor of await readSafetensors(source, faults)) {
+    for (const tensor of await readSafetensors(source, path, faults)) {
       const place = placeOf && Object.hasOwn(placeOf, tensor.name) ? placeOf[tensor.name] : undefined;
       if (place === undefined || place === path) tensors.set(tensor.name, tensor);
     }

@@ -2,7 +2,7 @@ import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
 import type { Builder, Value } from "../../ir/graph.ts";
 import { inlineWeight } from "../../ir/weights.ts";
 import { isSymbolic } from "../../tensor/dim.ts";
-import { roundToDType, type Tensor, tensor } from "../../tensor/tensor.ts";
+import { scalarTensor, type Tensor } from "../../tensor/tensor.ts";
 import { type ConstantEvaluator, inputsBehind } from "./evaluate.ts";
 import type { ImportContext, OnnxAttribute, OnnxNode } from "./importer.ts";
 
@@ -77,10 +77,7 @@ export class NodeContext implements ImportContext {
   }
 
   scalar(value: number, like: Value): Value {
-    const { dtype } = like.type;
-    const scalar = tensor(dtype, [], [value]);
-    roundToDType(dtype, scalar.data);
-    return this.b.constant(inlineWeight(scalar));
+    return this.b.constant(inlineWeight(scalarTensor(like.type.dtype, value)));
   }
 
   unsupported(sentence: string): never {

@@ -34,12 +34,6 @@ const dataTypes: readonly { readonly name: string; readonly dtype?: DType }[] = 
 /** The element type of an ONNX data type number; undefined for those that the IR does not have. */
 export const dtypeOfDataType = (dataType: number): DType | undefined => dataTypes[dataType]?.dtype;
 
-/** The number ONNX gives an element type. */
-export function dataTypeOfDType(dtype: DType): number | undefined {
-  const found = dataTypes.findIndex((entry) => entry.dtype === dtype);
-  return found < 0 ? undefined : found;
-}
-
 /** What ONNX calls the type, for messages. */
 export const dataTypeName = (dataType: number): string =>
   dataTypes[dataType]?.name ?? `data type ${dataType}`;

@@ -1,4 +1,4 @@
-import type { Node, Value } from "../../ir/graph.ts";
+import { isList, type Node, type Value } from "../../ir/graph.ts";
 import { isStatic } from "../../ir/type.ts";
 import { elementCount, type Tensor, tensor } from "../../tensor/tensor.ts";
 
@@ -44,13 +44,15 @@ export class ConstantEvaluator {
   #compute(node: Node): readonly Tensor[] | undefined {
     if (!isComputable(node)) return undefined;
     const args: Record<string, Tensor | readonly Tensor[]> = {};
-    for (const [name, arg] of Object.entries(
-      node.args as Readonly<Record<string, Value | readonly Value[] | undefined>>,
-    )) {
+    for (const [name, arg] of Object.entries(node.args)) {
       if (arg === undefined) continue;
-      const elements = [arg].flat().map((operand) => this.#elements(operand as Value));
-      if (elements.includes(undefined)) return undefined;
-      args[name] = Array.isArray(arg) ? (elements as Tensor[]) : elements[0]!;
+      const elements: Tensor[] = [];
+      for (const operand of isList(arg) ? arg : [arg]) {
+        const known = this.#elements(operand);
+        if (known === undefined) return undefined;
+        elements.push(known);
+      }
+      args[name] = isList(arg) ? elements : elements[0]!;
     }
     try {
       return node.def.kernel(args as Parameters<typeof node.def.kernel>[0], node.attrs);

@@ -29,7 +29,7 @@ export class ExternalData {
       throw new BitnetcError(diagnostics.onnxTensorSize(tensor, need, length ?? 0));
     if (offset + need > source.size)
       throw new BitnetcError(diagnostics.fileTruncated(path, offset + need, source.size));
-    return byteRange(source, offset, need);
+    return byteRange(source, offset, need, `external:${path}`);
   }
 
   #open(path: string): Promise<Source | undefined> {

@@ -221,9 +221,14 @@ export class NodeImporter {
   /** Imports a body that stands for one node. Of its outputs, those that are "" are not wanted. */
   async #body(nodes: readonly OnnxNodeRecord[], outputs: readonly string[], scope: Scope, frame: Frame) {
     await this.nodes(nodes, outputs, scope, frame);
-    const results = await Promise.all(outputs.map((name) => (name === "" ? leftOut : scope.find(name))));
-    if (results.includes(failed)) return undefined;
-    return results.map((result) => (typeof result === "object" ? result : undefined));
+    const results: (Value | undefined)[] = [];
+    // One after the other: two outputs may be one initializer, which the scope reads once.
+    for (const name of outputs) {
+      const result = name === "" ? leftOut : await scope.find(name);
+      if (result === failed) return undefined;
+      results.push(typeof result === "object" ? result : undefined);
+    }
+    return results;
   }
 
   /** Puts a constant in the place of a small integer or bool value that is computed from constants. */

@@ -214,8 +214,7 @@ function tensorType(
 }
 
 /** "ai.onnx" is another name of the default domain. */
-export const domainOf = (domain: string | null | undefined): string =>
-  domain === "ai.onnx" ? "" : (domain ?? "");
+const domainOf = (domain: string | null | undefined): string => (domain === "ai.onnx" ? "" : (domain ?? ""));
 
 interface OpsetImport {
   readonly domain?: string | null;

@@ -1,4 +1,4 @@
-import { type Dim, parseDim, symbol } from "../../tensor/dim.ts";
+import { type Dim, isSymbolic, parseDim, symbol } from "../../tensor/dim.ts";
 import type { OnnxValueInfo } from "./model.ts";
 
 const isName = (text: string): boolean => /^[A-Za-z_][\w.]*$/.test(text);
@@ -33,7 +33,9 @@ export class InputShapes {
 
   /**
    * A text is read as an expression only if each name in it is the whole size of some input: otherwise its
-   * value could not be told from the inputs, and the text is a name with odd characters.
+   * value could not be told from the inputs, and the text is a name with odd characters. Nothing checks these
+   * texts; `past_sequence_length + 1` in particular is what exporters of language models write for a mask
+   * whatever the number of new tokens, so a sum with a number is a name too.
    */
   #size(text: string): Dim | undefined {
     const before = this.#byText.get(text);
@@ -50,7 +52,8 @@ export class InputShapes {
       isDetermined &&= this.#names.has(name);
       return this.#byText.get(name) ?? symbol(name);
     });
-    return isDetermined ? size : undefined;
+    const hasConstant = size !== undefined && isSymbolic(size) && size.constant !== 0;
+    return isDetermined && !hasConstant ? size : undefined;
   }
 
   #newSymbol(text: string): Dim {

@@ -3,7 +3,7 @@ import protobuf from "protobufjs/minimal.js";
 import { BitnetcError, diagnostics } from "../../errors.ts";
 import { computedWeight, fileWeight, inlineLimit, inlineWeight, type WeightRef } from "../../ir/weights.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { type ByteRange, byteRange, type Source } from "../../tensor/source.ts";
+import { type ByteRange, byteRange } from "../../tensor/source.ts";
 import {
   allocate,
   byteLength,
@@ -13,9 +13,9 @@ import {
   type TensorData,
 } from "../../tensor/tensor.ts";
 import { dataTypeName, dtypeOfDataType } from "./data-type.ts";
-import { ExternalData } from "./external.ts";
+import type { ExternalData } from "./external.ts";
 import type { OnnxTensor } from "./model.ts";
-import { type LocatedField, MessageReader, type Span } from "./wire.ts";
+import type { LocatedField, MessageReader, Span } from "./wire.ts";
 
 const { onnx } = onnxProto;
 type TensorProto = InstanceType<typeof onnx.TensorProto>;
@@ -37,7 +37,7 @@ const typedField: { readonly [D in DType]?: number } = {
 const readAtOnce = inlineLimit * 8;
 
 /** An int64 as the decoders give it. */
-export type Int64 = number | { toNumber(): number };
+type Int64 = number | { toNumber(): number };
 export const toNumber = (value: Int64 | null | undefined): number =>
   typeof value === "number" ? value : (value?.toNumber() ?? 0);
 
@@ -53,7 +53,9 @@ export async function readTensor(
 ): Promise<OnnxTensor> {
   const { rest, located } = await reader.split(span, (number) => dataFields.has(number));
   const proto = reader.decode(onnx.TensorProto, rest, span);
-  const data = await Promise.all(located.map((part) => elementBytes(reader, part)));
+  const data: ElementBytes[] = [];
+  // One after the other: the reader has one window.
+  for (const part of located) data.push(await elementBytes(reader, part));
   const name = proto.name || fallbackName;
   const { dataType } = proto;
   const shape = proto.dims.map(toNumber);
@@ -79,21 +81,13 @@ export async function readTensor(
   };
 }
 
-/** Reads a file that holds one TensorProto, all of it. @throws BitnetcError when it is not one */
-export async function readTensorFile(source: Source): Promise<Tensor> {
-  const span = { from: 0, to: source.size };
-  const proto = await readTensor(new MessageReader(source), span, new ExternalData(undefined), source.name);
-  const weight = await proto.weight();
-  return weight.rows(0, weight.shape[0] ?? 1);
-}
-
 interface ElementBytes extends ByteRange {
   readonly field: number;
 }
 
 async function elementBytes(reader: MessageReader, part: LocatedField): Promise<ElementBytes> {
   const { source } = reader;
-  const range = byteRange(source, part.from, part.to - part.from);
+  const range = byteRange(source, part.from, part.to - part.from, "model");
   if (range.size > readAtOnce || part.field === field.doc) return { ...range, field: part.field };
   const bytes = await reader.bytes(part);
   return { ...range, field: part.field, read: async (from, to) => bytes.subarray(from, to) };

@@ -1,7 +1,7 @@
 import { BitnetcError, diagnostics } from "../../errors.ts";
 
 /** The oldest version of the default operator set that is understood. */
-export const oldestOpset = 7;
+const oldestOpset = 7;
 
 /** Ops that are in versions before `oldestOpset` what they are in it (ONNX, docs/Changelog.md). */
 const unchanged = new Set(

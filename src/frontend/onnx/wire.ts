@@ -13,7 +13,7 @@ export interface LocatedField extends Span {
 }
 
 /** A message, with some of its fields only located. */
-export interface SplitMessage {
+interface SplitMessage {
   /** What is left of the message: itself a message, ready to be decoded. */
   readonly rest: Uint8Array;
   readonly located: readonly LocatedField[];

@@ -23,6 +23,7 @@ export const bitnetOps: OpTable<BitnetOps> = {
       "x [..., K] → codes f32 [..., K], integers; s f32 [..., 1].",
     ].join(" "),
     args: ["x"],
+    rowwise: "x",
     infer({ x }) {
       requireFloats({ x });
       lastDim(x, "x");
@@ -39,6 +40,8 @@ export const bitnetOps: OpTable<BitnetOps> = {
       "`int8-per-token` quantises x as bitnet.quantize does to codes q and scale s: y = Σ q·t · scale / s, where the sum over a group is an exact integer; without groups it is divided by the f32 product s · (1/scale), as BitLinear in transformers does. `float` multiplies x as it is.",
     ].join(" "),
     args: ["x", "weight", "scale", "bias?"],
+    rowwise: "x",
+    weights: { weight: "ternary", scale: "ternary-scale" },
     infer({ x, weight, scale, bias }, { group }) {
       requireFloats({ x, bias });
       if (weight.type.dtype !== "i8" && !isTernaryBlock(weight.type.dtype))

@@ -43,6 +43,7 @@ const unary = (
 ): UnaryDef => ({
   doc: `${formula}, element by element; the result has the shape of x.`,
   args: ["x"],
+  rowwise: "x",
   infer({ x }) {
     if (!domain.has(x.type.dtype)) throw new InferenceError(`x must be ${domain.name}`);
     return [tensorType(result ?? x.type.dtype, x.type.shape)];
@@ -141,6 +142,7 @@ export const elementwiseOps: OpTable<ElementwiseOps> = {
   cast: {
     doc: "x as another dtype: floats are rounded to nearest even, or truncated and wrapped to integers; bool is x ≠ 0.",
     args: ["x"],
+    rowwise: "x",
     infer({ x }, { to }) {
       if (isTernaryBlock(x.type.dtype) || isTernaryBlock(to))
         throw new InferenceError("packed ternary blocks are not cast");
@@ -154,6 +156,7 @@ export const elementwiseOps: OpTable<ElementwiseOps> = {
   is_inf: {
     doc: "Whether x is infinite, of the signs asked for, element by element; the result has the shape of x.",
     args: ["x"],
+    rowwise: "x",
     infer({ x }) {
       if (!isFloat(x.type.dtype)) throw new InferenceError("x must be a float");
       return [tensorType("bool", x.type.shape)];

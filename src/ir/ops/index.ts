@@ -19,7 +19,7 @@ export type AttrsOf<N extends OpName> = Signature<N>["attrs"];
 export type OpRegistry = ReadonlyMap<string, OpDef>;
 
 /** Ends in a compile error if an op has no definition. */
-export const coreOpTable: OpTable<CoreOps> = {
+const coreOpTable: OpTable<CoreOps> = {
   ...elementwiseOps,
   ...reductionOps,
   ...movementOps,
@@ -28,4 +28,5 @@ export const coreOpTable: OpTable<CoreOps> = {
   ...bitnetOps,
 };
 
+/** By name an op's signature is not known: who adds a node of it has checked the arguments, `untyped` does so again. */
 export const coreOps: OpRegistry = new Map(Object.entries(coreOpTable) as unknown as [string, OpDef][]);

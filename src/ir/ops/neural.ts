@@ -51,6 +51,8 @@ export const neuralOps: OpTable<NeuralOps> = {
       "With scale, f32 [N], the weight is int8 codes q with a scale a row (i8; `q8`): y = (Σ x·q) · scale + bias, where the sum is rounded to f32 and then scaled; x stays as it is.",
     ].join(" "),
     args: ["x", "weight", "bias?", "scale?"],
+    rowwise: "x",
+    weights: { weight: "dense" },
     infer({ x, weight, bias, scale }) {
       requireFloats({ x, bias });
       requireRank(weight, "weight", ["N", "K"]);
@@ -68,6 +70,7 @@ export const neuralOps: OpTable<NeuralOps> = {
       "With scale, f32 [V], the table is int8 codes with a scale a row (i8; `q8`), and the result their product.",
     ].join(" "),
     args: ["table", "ids", "scale?"],
+    weights: { table: "embedding", scale: "embedding-scale" },
     infer({ table, ids, scale }) {
       requireInteger(ids, "ids");
       requireRank(table, "table", ["V", "D"]);
@@ -81,6 +84,8 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.rms_norm": {
     doc: "x · scale / √(mean(x²) + eps) over the last axis; x [..., K], scale [K] (Zhang and Sennrich 2019, arXiv:1910.07467).",
     args: ["x", "scale"],
+    rowwise: "x",
+    weights: { scale: "norm" },
     infer({ x, scale }) {
       requireFloats({ x, scale });
       requireVector(scale, "scale", "K", lastDim(x, "x"));
@@ -92,6 +97,8 @@ export const neuralOps: OpTable<NeuralOps> = {
   "nn.layer_norm": {
     doc: "(x - mean x) · scale / √(var x + eps) + bias over the last axis, with the biased variance; x [..., K], scale and bias [K] (Ba et al. 2016, arXiv:1607.06450).",
     args: ["x", "scale", "bias?"],
+    rowwise: "x",
+    weights: { scale: "norm", bias: "norm" },
     infer({ x, scale, bias }) {
       requireFloats({ x, scale, bias });
       requireVector(scale, "scale", "K", lastDim(x, "x"));
@@ -159,6 +166,7 @@ function activation(formula: string) {
   return {
     doc: `${formula} Element by element.`,
     args: ["x"] as const,
+    rowwise: "x" as const,
     infer({ x }: { readonly x: ArgInfo }) {
       requireFloats({ x });
       return [x.type];

@@ -33,6 +33,18 @@ export interface ArgInfo {
   readonly contents?: readonly Dim[] | undefined;
 }
 
+/** What an argument holds when it is a constant, where that decides how it is stored and counted. */
+export const weightKinds = [
+  "ternary",
+  "ternary-scale",
+  "embedding",
+  "embedding-scale",
+  "norm",
+  "dense",
+] as const;
+export type WeightKind = (typeof weightKinds)[number];
+
+/** Computes an op's results from its arguments; what it throws as a RangeError is about their elements. */
 export type Kernel<S extends OpSignature> = (
   args: Args<S["args"], Tensor>,
   attrs: S["attrs"],
@@ -48,6 +60,10 @@ export interface OpDef<S extends OpSignature = OpSignature> {
   readonly commutative?: boolean;
   /** The argument, a state, that is written in place; its new contents are the first result. */
   readonly mutates?: string;
+  /** The argument whose rows (all axes but the last) are treated one by one: row i of a result is that of its row i. */
+  readonly rowwise?: keyof Args<S["args"], unknown> & string;
+  /** The arguments that are weights when they are constants. */
+  readonly weights?: { readonly [K in keyof Args<S["args"], unknown>]?: WeightKind };
   /** Result types. @throws InferenceError with a sentence when the arguments do not fit. */
   infer(args: Args<S["args"], ArgInfo>, attrs: S["attrs"]): readonly TensorType[];
   /** Elements of the first result, where the arguments' are known. */

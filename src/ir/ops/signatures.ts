@@ -31,7 +31,7 @@ export type UnaryOp =
   | "relu"
   | "not"
   | "bitwise_not"
-  | "is_nan"; // prettier-ignore
+  | "is_nan";
 
 /** Element by element over two tensors of one dtype, broadcast as NumPy does. */
 export type ArithmeticOp =
@@ -51,7 +51,7 @@ export type ArithmeticOp =
   | "bitwise_or"
   | "bitwise_xor"
   | "shift_left"
-  | "shift_right"; // prettier-ignore
+  | "shift_right";
 export type ComparisonOp = "equal" | "less" | "less_equal" | "greater" | "greater_equal";
 
 export type ElementwiseOps = { readonly [N in UnaryOp]: OpSignature<"x", NoAttrs> } & {

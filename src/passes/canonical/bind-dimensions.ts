@@ -1,20 +1,15 @@
 import { diagnostics } from "../../errors.ts";
-import type { Value } from "../../ir/graph.ts";
-import type { TensorType } from "../../ir/type.ts";
-import { addDims, type Dim, sameDim, symbol, symbolsOf } from "../../tensor/dim.ts";
+import type { Graph, Node } from "../../ir/graph.ts";
+import { addDims, type Dim, substituteDim, symbolsOf } from "../../tensor/dim.ts";
 import { type Decoder, findDecoder, plainSymbol } from "../decoder.ts";
+import { pastLength, sequenceLength } from "../lengths.ts";
 import { definePass, type PassContext } from "../pass.ts";
 
 /** Positions that a program has room for when neither the options nor the model say. */
-export const defaultMaxSeqLen = 2048;
+const defaultMaxSeqLen = 2048;
 
-export const maxSeqLenOf = ({ options, info }: Pick<PassContext, "options" | "info">): number =>
+const maxSeqLenOf = ({ options, info }: Pick<PassContext, "options" | "info">): number =>
   options.maxSeqLen ?? info.maxPositions ?? defaultMaxSeqLen;
-
-/** Tokens in one call. */
-export const sequenceLength = (max: number): Dim => symbol("S", max, 1);
-/** Tokens that came before: the value of start_pos. */
-export const pastLength = (max: number): Dim => symbol("P", max, 0);
 
 /**
  * Gives a language model's sizes their meaning: batch 1, S new tokens, P past ones, and P + S for every other
@@ -39,17 +34,52 @@ export const bindDimensions = definePass({
       bind(past.type.shape[0], 1);
       bind(past.type.shape[axis], writtenAt ? max : P);
     }
-    const total = decoder.caches.length > 0 ? addDims(P, S) : S;
-    for (const input of decoder.otherInputs) {
-      const { shape } = input.type;
-      if (shape.length > 1) bind(shape[0], 1);
-      for (const dim of shape) bind(dim, total);
-    }
-    const b = graph.edit("bind-dimensions");
-    b.substitute(meaning);
-    b.reinfer(correctedTypes(decoder, total));
+    const given = decoder.tokens.type.shape[1]!;
+    const length = typeof given === "number" ? given : S;
+    const total = decoder.caches.length > 0 ? addDims(P, length) : length;
+    for (const { type } of decoder.otherInputs) if (type.shape.length > 1) bind(type.shape[0], 1);
+    for (const [name, size] of sizesThatMeet(graph, meaning)) if (!meaning.has(name)) meaning.set(name, size);
+    for (const { type } of decoder.otherInputs) for (const dim of type.shape) bind(dim, total);
+    graph.edit("bind-dimensions").substitute(meaning);
   },
 });
+
+/**
+ * Sizes that an exporter named by themselves, told by what they meet: the axes of tensors that are added,
+ * multiplied, compared or chosen between have one size.
+ */
+function sizesThatMeet(graph: Graph, meaning: ReadonlyMap<string, Dim>): ReadonlyMap<string, Dim> {
+  const found = new Map<string, Dim>();
+  const meet = (dim: Dim, other: Dim): void => {
+    const name = plainSymbol(dim);
+    const isKnown = [...symbolsOf(other)].every((symbol) => meaning.has(symbol));
+    if (name === undefined || meaning.has(name) || found.has(name) || !isKnown) return;
+    const size = substituteDim(other, meaning);
+    if (size !== 1) found.set(name, size);
+  };
+  for (const node of graph.nodes)
+    for (const [x, y] of broadcastPairs(node))
+      for (let i = 1; i <= Math.min(x.length, y.length); i++) {
+        meet(x.at(-i)!, y.at(-i)!);
+        meet(y.at(-i)!, x.at(-i)!);
+      }
+  return found;
+}
+
+/** Shapes of a node's arguments that are broadcast together. */
+function broadcastPairs(node: Node): readonly (readonly [readonly Dim[], readonly Dim[]])[] {
+  const { op, args } = node;
+  const shapeOf = (name: string) => node.arg(name).type.shape;
+  if (op === "where")
+    return [
+      [shapeOf("condition"), shapeOf("a")],
+      [shapeOf("condition"), shapeOf("b")],
+      [shapeOf("a"), shapeOf("b")],
+    ];
+  if (op === "nn.rope") return [[shapeOf("x").slice(2, 3), shapeOf("cos").slice(-2, -1)]];
+  const isBinary = op !== "matmul" && "a" in args && "b" in args;
+  return isBinary ? [[shapeOf("a"), shapeOf("b")]] : [];
+}
 
 /** Positions that there is room for: no more than a cache of fixed size has rows. */
 function roomOf({ caches }: Decoder, context: PassContext): number {
@@ -62,21 +92,4 @@ function roomOf({ caches }: Decoder, context: PassContext): number {
   const asked = context.options.maxSeqLen ?? 0;
   if (asked > room) context.report(diagnostics.tooFewPositions(asked, room));
   return room;
-}
-
-/**
- * Exporters label sizes, and nothing checks the labels: a mask over past and new tokens is often said to have
- * `past + 1` columns although calls of any length are meant.
- */
-function correctedTypes({ tokens, otherInputs }: Decoder, total: Dim): ReadonlyMap<Value, TensorType> {
-  const corrected = new Map<Value, TensorType>();
-  if (typeof tokens.type.shape[1] === "number") return corrected;
-  const isMislabelled = (dim: Dim) =>
-    symbolsOf(dim).has("P") && plainSymbol(dim) === undefined && !sameDim(dim, total);
-  for (const input of otherInputs) {
-    const { dtype, shape } = input.type;
-    if (shape.some(isMislabelled))
-      corrected.set(input, { dtype, shape: shape.map((dim) => (isMislabelled(dim) ? total : dim)) });
-  }
-  return corrected;
 }

@@ -1,4 +1,4 @@
-import type { Value } from "../../ir/graph.ts";
+import { isList, type Value } from "../../ir/graph.ts";
 import { dimKey } from "../../tensor/dim.ts";
 import { definePass } from "../pass.ts";
 
@@ -26,8 +26,8 @@ export const mergeDuplicates = definePass({
         if (first !== operand) b.replace(operand, first);
       }
       if (node.def.mutates !== undefined) continue;
-      const args = Object.entries<Value | readonly Value[] | undefined>(node.args).map(
-        ([name, arg]) => `${name}=${[arg ?? []].flat().map((v) => numberOf(v as Value))}`,
+      const args = Object.entries(node.args).map(
+        ([name, arg = []]) => `${name}=${(isList(arg) ? arg : [arg]).map(numberOf)}`,
       );
       if (node.def.commutative)
         args.sort((x, y) => (x.slice(x.indexOf("=")) < y.slice(y.indexOf("=")) ? -1 : 1));

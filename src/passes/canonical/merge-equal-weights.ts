@@ -1,8 +1,7 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import type { Value } from "../../ir/graph.ts";
+import { type Value, weightKindsOf } from "../../ir/graph.ts";
 import { formatType } from "../../ir/type.ts";
 import { streamRows } from "../../ir/weights.ts";
+import { hasher } from "../../tensor/sha256.ts";
 import { encodeElements } from "../../tensor/tensor.ts";
 import { definePass } from "../pass.ts";
 
@@ -39,11 +38,11 @@ export const mergeEqualWeights = definePass({
 });
 
 /** Only embeddings are stored twice, as heads; hashing every weight of a big model would read it once more. */
-const isTable = (value: Value): boolean => [...value.users].some((user) => user.op === "nn.embedding");
+const isTable = (value: Value): boolean => weightKindsOf(value).has("embedding");
 
 async function digestOf(value: Value): Promise<string> {
   if (value.def.kind !== "const") throw new Error("only constants have contents");
-  const hash = sha256.create();
+  const hash = hasher();
   for await (const rows of streamRows(value.def.data)) hash.update(encodeElements(rows.dtype, rows.data));
-  return bytesToHex(hash.digest());
+  return hash.digest();
 }

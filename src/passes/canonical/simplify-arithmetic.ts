@@ -1,31 +1,31 @@
-import { sameValueType } from "../../ir/builder.ts";
-import type { Builder, Value } from "../../ir/graph.ts";
-import { inlineWeight } from "../../ir/weights.ts";
-import { isFloat } from "../../tensor/dtype.ts";
-import { scalarTensor } from "../../tensor/tensor.ts";
+import { sameValueType } from "../../ir/graph.ts";
+import { isFloat, isInteger } from "../../tensor/dtype.ts";
 import { scalarOf } from "../pattern.ts";
 import { rewritePass, rule } from "../rule.ts";
 
-/** A constant of a value's dtype with one element, shaped like nothing. */
-export const scalarLike = (b: Builder, value: Value, number: number): Value =>
-  b.constant(inlineWeight(scalarTensor(value.type.dtype, number)));
+/** The number with which an op leaves its first argument as it is. A bound that is not there is an infinite one. */
+const neutral = {
+  ...{ add: 0, sub: 0, mul: 1, div: 1, pow: 1 },
+  ...{ maximum: -Infinity, minimum: Infinity },
+  ...{ and: 1, or: 0 },
+} as const;
 
-/** `x op identity` is x, where broadcasting changes nothing. */
-const identity = (op: "add" | "sub" | "mul" | "div" | "pow", neutral: number) =>
-  rule<"x" | "c">({
+/** `x op neutral` is x, where broadcasting changes nothing. */
+const identities = (Object.keys(neutral) as (keyof typeof neutral)[]).map((op) =>
+  rule({
     name: `${op}-identity`,
-    doc: `x ${op} ${neutral} → x`,
+    doc: `x ${op} ${neutral[op]} → x`,
     quiet: true,
     pattern(p) {
-      const x = p.any();
-      const c = p.scalar();
+      const [x, c] = [p.any(), p.scalar()];
       return { root: p(op, { a: x, b: c }), x, c };
     },
-    rewrite: (_, m) => (m.scalar(m.c) === neutral && sameValueType(m.x, m.root) ? m.x : undefined),
-  });
+    rewrite: (_, m) => (m.scalar(m.c) === neutral[op] && sameValueType(m.x, m.root) ? m.x : undefined),
+  }),
+);
 
 const constantLast = (["add", "mul", "maximum", "minimum"] as const).map((op) =>
-  rule<"a" | "b">({
+  rule({
     name: `${op}-constant-last`,
     doc: "A constant argument of a commutative op comes second.",
     quiet: true,
@@ -35,7 +35,7 @@ const constantLast = (["add", "mul", "maximum", "minimum"] as const).map((op) =>
       return { root: p(op, { a, b }), a, b };
     },
     rewrite(b, m) {
-      const { a: first, b: second } = m.root.node!.args as Record<"a" | "b", Value>;
+      const [first, second] = [m.root.node!.arg("a"), m.root.node!.arg("b")];
       return first.def.kind === "const" && second.def.kind !== "const"
         ? b(op, { a: second, b: first })
         : undefined;
@@ -43,7 +43,7 @@ const constantLast = (["add", "mul", "maximum", "minimum"] as const).map((op) =>
   }),
 );
 
-const powers = rule<"x" | "c">({
+const powers = rule({
   name: "power-of-constant",
   doc: "x^2 → x·x, x^0.5 → √x, x^-0.5 → 1/√x, x^-1 → 1/x",
   quiet: true,
@@ -71,7 +71,7 @@ const powers = rule<"x" | "c">({
   },
 });
 
-const oneOver = rule<"x" | "one">({
+const oneOver = rule({
   name: "one-over",
   doc: "1 / x → reciprocal(x)",
   quiet: true,
@@ -86,7 +86,7 @@ const oneOver = rule<"x" | "one">({
       : undefined,
 });
 
-const reciprocalOfRoot = rule<"x">({
+const reciprocalOfRoot = rule({
   name: "reciprocal-of-root",
   doc: "1 / √x → rsqrt(x)",
   quiet: true,
@@ -97,7 +97,7 @@ const reciprocalOfRoot = rule<"x">({
   rewrite: (b, m) => b("rsqrt", { x: m.x }),
 });
 
-const divisionByRoot = rule<"a" | "x">({
+const divisionByRoot = rule({
   name: "division-by-root",
   doc: "a / √x → a · rsqrt(x)",
   quiet: true,
@@ -110,7 +110,7 @@ const divisionByRoot = rule<"a" | "x">({
     scalarOf(m.a) === undefined ? b("mul", { a: m.a, b: b("rsqrt", { x: m.x }) }) : undefined,
 });
 
-const clampAtZero = rule<"x" | "zero">({
+const clampAtZero = rule({
   name: "clamp-at-zero",
   doc: "max(x, 0) → relu(x)",
   quiet: true,
@@ -125,40 +125,7 @@ const clampAtZero = rule<"x" | "zero">({
       : undefined,
 });
 
-/** Clamps to the whole range of the type, which exporters write for a bound that is not there. */
-const unboundedClamp = (["maximum", "minimum"] as const).map((op) =>
-  rule<"x" | "c">({
-    name: `unbounded-${op}`,
-    doc: `${op} with an infinite bound → x`,
-    quiet: true,
-    pattern(p) {
-      const x = p.any();
-      const c = p.scalar();
-      return { root: p(op, { a: x, b: c }), x, c };
-    },
-    rewrite: (_, m) =>
-      m.scalar(m.c) === (op === "maximum" ? -Infinity : Infinity) && sameValueType(m.x, m.root)
-        ? m.x
-        : undefined,
-  }),
-);
-
-const logicalIdentity = (["and", "or"] as const).map((op) =>
-  rule<"x" | "c">({
-    name: `${op}-identity`,
-    doc: op === "and" ? "x and true → x" : "x or false → x",
-    quiet: true,
-    pattern(p) {
-      const x = p.any();
-      const c = p.scalar();
-      return { root: p(op, { a: x, b: c }), x, c };
-    },
-    rewrite: (_, m) =>
-      m.scalar(m.c) === (op === "and" ? 1 : 0) && sameValueType(m.x, m.root) ? m.x : undefined,
-  }),
-);
-
-const knownCondition = rule<"c" | "a" | "b">({
+const knownCondition = rule({
   name: "known-condition",
   doc: "where(true, a, b) → a, where(false, a, b) → b",
   quiet: true,
@@ -172,7 +139,7 @@ const knownCondition = rule<"c" | "a" | "b">({
   },
 });
 
-const doubleNot = rule<"x">({
+const doubleNot = rule({
   name: "double-not",
   doc: "not(not(x)) → x",
   quiet: true,
@@ -183,7 +150,7 @@ const doubleNot = rule<"x">({
   rewrite: (_, m) => m.x,
 });
 
-const castOfSame = rule<"x">({
+const castOfSame = rule({
   name: "cast-to-same",
   doc: "A cast to the type that a value already has is nothing.",
   quiet: true,
@@ -194,9 +161,22 @@ const castOfSame = rule<"x">({
   rewrite: (_, m) => (m.x.type.dtype === m.root.type.dtype ? m.x : undefined),
 });
 
+/** Row numbers fit any type that an exporter holds them in. */
+const castOfIndices = rule({
+  name: "cast-of-indices",
+  doc: "nn.embedding(table, cast(ids)) → nn.embedding(table, ids)",
+  quiet: true,
+  pattern(p) {
+    const [table, ids] = [p.any(), p.any()];
+    return { root: p("nn.embedding", { table, ids: p("cast", { x: ids }) }), table, ids };
+  },
+  rewrite: (b, m) =>
+    isInteger(m.ids.type.dtype) ? b("nn.embedding", { table: m.table, ids: m.ids }) : undefined,
+});
+
 const swapped = { greater: "less", greater_equal: "less_equal" } as const;
 const comparisonDirection = (Object.keys(swapped) as (keyof typeof swapped)[]).map((op) =>
-  rule<"a" | "b">({
+  rule({
     name: `${op}-to-${swapped[op]}`,
     doc: "Comparisons point one way.",
     quiet: true,
@@ -208,7 +188,7 @@ const comparisonDirection = (Object.keys(swapped) as (keyof typeof swapped)[]).m
   }),
 );
 
-const meanFromSum = rule<"x" | "sum" | "n">({
+const meanFromSum = rule({
   name: "mean-from-sum",
   doc: "sum(x) / n over the last axis → mean(x)",
   quiet: true,
@@ -234,22 +214,17 @@ export const simplifyArithmetic = rewritePass(
   "simplify-arithmetic",
   "Brings arithmetic to one spelling and drops what does nothing.",
   [
-    identity("add", 0),
-    identity("sub", 0),
-    identity("mul", 1),
-    identity("div", 1),
-    identity("pow", 1),
+    ...identities,
     ...constantLast,
     powers,
     oneOver,
     reciprocalOfRoot,
     divisionByRoot,
     clampAtZero,
-    ...unboundedClamp,
-    ...logicalIdentity,
     knownCondition,
     doubleNot,
     castOfSame,
+    castOfIndices,
     ...comparisonDirection,
     meanFromSum,
   ],

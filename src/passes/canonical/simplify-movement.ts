@@ -1,17 +1,15 @@
-import { sameValueType } from "../../ir/builder.ts";
-import type { Builder, Value } from "../../ir/graph.ts";
+import { sameValueType, type Value } from "../../ir/graph.ts";
+import { reshapeTo } from "../../ir/shorthand.ts";
 import { sameShape } from "../../ir/type.ts";
 import { type Dim, sameDim, unboundedDim } from "../../tensor/dim.ts";
 import { rewritePass, rule } from "../rule.ts";
 
-const perm = (value: Value): readonly number[] => value.node!.attrs.perm as readonly number[];
-
-export const reshapeTo = (b: Builder, x: Value, like: Value): Value =>
-  b("reshape", { x, shape: b.dims(like.type.shape) });
+/** Which axis of its argument each axis of a transpose is. */
+export const perm = (value: Value): readonly number[] => value.node!.attrs.perm as readonly number[];
 
 /** An op that returns its argument when its result has the argument's type. */
 const noOp = (op: "reshape" | "expand" | "slice" | "pad" | "tile") =>
-  rule<"x">({
+  rule({
     name: `no-op-${op}`,
     doc: `A ${op} that changes nothing is nothing.`,
     quiet: true,
@@ -27,7 +25,7 @@ const noOp = (op: "reshape" | "expand" | "slice" | "pad" | "tile") =>
   });
 
 /** Exporters write "to the end" as the largest integer they have. */
-const boundedSlice = rule<"x" | "starts" | "ends">({
+const boundedSlice = rule({
   name: "bounded-slice",
   doc: "A slice that ends beyond the axis ends with it.",
   quiet: true,
@@ -44,7 +42,7 @@ const boundedSlice = rule<"x" | "starts" | "ends">({
   },
 });
 
-const reshapeOfReshape = rule<"x">({
+const reshapeOfReshape = rule({
   name: "reshape-of-reshape",
   doc: "Only the last of two reshapes counts.",
   quiet: true,
@@ -52,10 +50,10 @@ const reshapeOfReshape = rule<"x">({
     const x = p.any();
     return { root: p("reshape", { x: p("reshape", { x }) }), x };
   },
-  rewrite: (b, m) => reshapeTo(b, m.x, m.root),
+  rewrite: (b, m) => reshapeTo(b, m.x, m.root.type.shape),
 });
 
-const transposeOfTranspose = rule<"x" | "inner">({
+const transposeOfTranspose = rule({
   name: "transpose-of-transpose",
   doc: "Two transposes are one.",
   quiet: true,
@@ -67,7 +65,7 @@ const transposeOfTranspose = rule<"x" | "inner">({
   rewrite: (b, m) => b("transpose", { x: m.x }, { perm: perm(m.root).map((axis) => perm(m.inner)[axis]!) }),
 });
 
-const noOpTranspose = rule<"x">({
+const noOpTranspose = rule({
   name: "no-op-transpose",
   doc: "A transpose that moves no axis is nothing; one that moves only axes of size 1 is a reshape.",
   quiet: true,
@@ -78,12 +76,27 @@ const noOpTranspose = rule<"x">({
   rewrite(b, m) {
     const moved = perm(m.root).filter((axis) => m.x.type.shape[axis] !== 1);
     if (moved.some((axis, i) => i > 0 && axis < moved[i - 1]!)) return undefined;
-    return perm(m.root).every((axis, i) => axis === i) ? m.x : reshapeTo(b, m.x, m.root);
+    return perm(m.root).every((axis, i) => axis === i) ? m.x : reshapeTo(b, m.x, m.root.type.shape);
+  },
+});
+
+const tileOfOnes = rule({
+  name: "tile-of-ones",
+  doc: "A tile along axes of size 1 only is an expand.",
+  quiet: true,
+  pattern(p) {
+    const [x, repeats] = [p.any(), p.any()];
+    return { root: p("tile", { x, repeats }), x, repeats };
+  },
+  rewrite(b, m) {
+    const { shape } = m.x.type;
+    const isExpand = m.repeats.contents?.every((count, axis) => count === 1 || shape[axis] === 1);
+    return isExpand ? b("expand", { x: m.x, shape: b.dims(m.root.type.shape) }) : undefined;
   },
 });
 
 /** Exporters flatten the batch axes of a matrix stack, transpose it, and unflatten it again. */
-const flattenedTranspose = rule<"x" | "flat">({
+const flattenedTranspose = rule({
   name: "flattened-transpose",
   doc: "reshape(transpose(reshape(x, [B·H, M, N])), [B, H, N, M]) → transpose(reshape(x, [B, H, M, N])) of the last two axes",
   quiet: true,
@@ -103,7 +116,7 @@ const flattenedTranspose = rule<"x" | "flat">({
   },
 });
 
-const singleConcat = rule<"x">({
+const singleConcat = rule({
   name: "single-concat",
   doc: "A concatenation of one is that one.",
   quiet: true,
@@ -129,7 +142,7 @@ const broadcasting = [
   "less_equal",
 ] as const;
 const idleExpand = broadcasting.map((op) =>
-  rule<"a" | "b">({
+  rule({
     name: `expand-before-${op}`,
     doc: "Broadcasting does what the expand did.",
     quiet: true,
@@ -139,7 +152,7 @@ const idleExpand = broadcasting.map((op) =>
       return { root: p(op, { a, b }), a, b };
     },
     rewrite(b, m) {
-      const { a: first, b: second } = m.root.node!.args as Record<"a" | "b", Value>;
+      const [first, second] = [m.root.node!.arg("a"), m.root.node!.arg("b")];
       for (const [expanded, other] of [
         [first, second],
         [second, first],
@@ -153,6 +166,9 @@ const idleExpand = broadcasting.map((op) =>
   }),
 );
 
+/** What passes need that move reshapes about. */
+export const reshapeRules = [noOp("reshape"), reshapeOfReshape, flattenedTranspose];
+
 export const simplifyMovement = rewritePass(
   "simplify-movement",
   "Drops reshapes, transposes, expands and slices that change nothing, and joins those that follow each other.",
@@ -163,6 +179,7 @@ export const simplifyMovement = rewritePass(
     boundedSlice,
     noOp("pad"),
     noOp("tile"),
+    tileOfOnes,
     reshapeOfReshape,
     transposeOfTranspose,
     noOpTranspose,

@@ -33,7 +33,7 @@ const scaleOf = (p: PatternBuilder, absmax: Hole): Hole =>
 const stepOf = (p: PatternBuilder, absmax: Hole): Hole =>
   p.either(p("div", { a: absmax, b: p.scalar(127) }), p("mul", { a: absmax, b: p.scalar(1 / 127) }));
 
-const absmaxFromBothEnds = rule<"x" | "largest">({
+const absmaxFromBothEnds = rule({
   name: "absmax-from-both-ends",
   doc: "max(max(x), -min(x)) → max|x|",
   quiet: true,
@@ -51,7 +51,7 @@ const absmaxFromBothEnds = rule<"x" | "largest">({
  * Only the rounding decides: the codes lie within ±127 by themselves, so that a clamp behind, to -128 or to
  * -127, changes nothing.
  */
-const quantize = rule<"x" | "floor">({
+const quantize = rule({
   name: "activation-quantization",
   doc: "s = 127 / max(absmax(x), 1e-5); round(x · s) → bitnet.quantize (BitNet b1.58, arXiv 2402.17764 §2)",
   pattern(p) {
@@ -78,7 +78,7 @@ const quantize = rule<"x" | "floor">({
 const quantized = (x: Value): readonly Value[] | undefined =>
   [...x.users].find(({ op }) => op === "bitnet.quantize")?.results;
 
-const activationScale = rule<"x" | "floor">({
+const activationScale = rule({
   name: "activation-scale",
   doc: "127 / max(absmax(x), 1e-5) beside a bitnet.quantize of x → its scale",
   quiet: true,
@@ -90,7 +90,7 @@ const activationScale = rule<"x" | "floor">({
   rewrite: (_, m) => quantized(m.x)?.[1],
 });
 
-const activationStep = rule<"x" | "floor">({
+const activationStep = rule({
   name: "activation-step",
   doc: "max(absmax(x), 1e-5) / 127 beside a bitnet.quantize of x → 1 / its scale",
   quiet: true,
@@ -106,7 +106,7 @@ const activationStep = rule<"x" | "floor">({
 });
 
 const clampOfCodes = (["maximum", "minimum"] as const).map((op) =>
-  rule<"codes" | "bound">({
+  rule({
     name: `${op}-of-codes`,
     doc: "A clamp of int8 codes to int8 changes nothing.",
     quiet: true,
@@ -122,7 +122,7 @@ const clampOfCodes = (["maximum", "minimum"] as const).map((op) =>
 );
 
 /** Codes fit int8, so storing them as int8 in between changes nothing. */
-const castThroughInt8 = rule<"codes">({
+const castThroughInt8 = rule({
   name: "codes-through-int8",
   doc: "int8 codes cast to int8 and back are the same codes.",
   quiet: true,
@@ -134,7 +134,7 @@ const castThroughInt8 = rule<"codes">({
 });
 
 /** Sums of codes times int8 weights are integers that f32 holds for every K below 1024, and f64 for any. */
-const integerProduct = rule<"codes" | "weight">({
+const integerProduct = rule({
   name: "integer-product-of-codes",
   doc: "int8 codes times a constant matrix of integers, in i32, then cast to f32 → nn.linear of the codes",
   quiet: true,

@@ -1,7 +1,10 @@
 import type { Builder, Value } from "../../ir/graph.ts";
+import { reshapeTo } from "../../ir/shorthand.ts";
+import { sameShape } from "../../ir/type.ts";
 import { inlineWeight } from "../../ir/weights.ts";
-import { type Dim, multiplyDims, sameDim } from "../../tensor/dim.ts";
+import { type Dim, multiplyDims, productOf, sameDim } from "../../tensor/dim.ts";
 import { scalarTensor } from "../../tensor/tensor.ts";
+import { reshapeRules } from "../canonical/simplify-movement.ts";
 import { type PatternBuilder, scalarOf } from "../pattern.ts";
 import { rewritePass, rule } from "../rule.ts";
 
@@ -13,7 +16,7 @@ type Shape = readonly Dim[];
 const defaults = { causal: false, softcap: 0, window: 0 };
 
 /** (c·q)·kᵀ and q·(c·k)ᵀ: the factor moves behind the product. Only where both sides are computed. */
-const hoistScale = rule<"a" | "b" | "c">({
+const hoistScale = rule({
   name: "hoist-attention-scale",
   doc: "A constant factor on q or k becomes one on the scores.",
   quiet: true,
@@ -23,7 +26,7 @@ const hoistScale = rule<"a" | "b" | "c">({
     return { root: p.either(p("matmul", { a: scaled, b }), p("matmul", { a: b, b: scaled })), a, b, c };
   },
   rewrite(b, m) {
-    const { a: left, b: right } = m.root.node!.args as Record<"a" | "b", Value>;
+    const [left, right] = [m.root.node!.arg("a"), m.root.node!.arg("b")];
     if (m.a.def.kind === "const" || m.b.def.kind === "const" || m.root.type.shape.length < 3)
       return undefined;
     const isLeft = left !== m.b;
@@ -33,7 +36,7 @@ const hoistScale = rule<"a" | "b" | "c">({
   },
 });
 
-const scaleThroughTranspose = rule<"x" | "c" | "scaled">({
+const scaleThroughTranspose = rule({
   name: "scale-through-transpose",
   doc: "transpose(c · x) → c · transpose(x)",
   quiet: true,
@@ -48,7 +51,47 @@ const scaleThroughTranspose = rule<"x" | "c" | "scaled">({
   },
 });
 
-const mergeScales = rule<"x" | "c" | "d" | "inner">({
+/** Products of stacks of matrices whose batch and heads were made one axis. */
+const stackedProduct = rule({
+  name: "stacked-product",
+  doc: "matmul(reshape(a, [B·H, M, K]), b) → reshape(matmul(a, reshape(b, [B, H, K, N])), [B·H, M, N])",
+  quiet: true,
+  pattern(p) {
+    const [a, b] = [p.any(), p.any()];
+    const flat = p("reshape", { x: a });
+    return { root: p("matmul", { a: flat, b }), a, b, flat };
+  },
+  rewrite(b, m) {
+    const [before, after] = [m.a.type.shape, m.flat.type.shape];
+    const keepsMatrices =
+      before.length === 4 && after.length === 3 && sameShape(before.slice(2), after.slice(1));
+    if (!keepsMatrices || m.b.type.shape.length !== 3 || m.b.def.kind === "const") return undefined;
+    const heads = before.slice(0, 2);
+    if (!sameDim(m.b.type.shape[0]!, productOf(heads))) return undefined;
+    const right = b("reshape", { x: m.b, shape: b.dims([...heads, ...m.b.type.shape.slice(1)]) });
+    return reshapeTo(b, b("matmul", { a: m.a, b: right }), m.root.type.shape);
+  },
+});
+
+const stackedSoftmax = rule({
+  name: "stacked-softmax",
+  doc: "softmax(reshape(x)) over a last axis that the reshape keeps → reshape(softmax(x))",
+  quiet: true,
+  pattern(p) {
+    const x = p.any();
+    const flat = p("reshape", { x });
+    return { root: p("softmax", { x: flat }), x, flat };
+  },
+  rewrite(b, m) {
+    const [before, after] = [m.x.type.shape, m.root.type.shape];
+    const axis = m.root.node!.attrs.axis as number;
+    const isLast = axis === -1 || axis === after.length - 1;
+    if (!isLast || before.length <= after.length || !sameDim(before.at(-1)!, after.at(-1)!)) return undefined;
+    return reshapeTo(b, b("softmax", { x: m.x }, { axis: -1 }), m.root.type.shape);
+  },
+});
+
+const mergeScales = rule({
   name: "merge-attention-scales",
   doc: "Two constant factors on attention scores are one.",
   quiet: true,
@@ -66,27 +109,14 @@ const mergeScales = rule<"x" | "c" | "d" | "inner">({
 });
 
 /** softmax of a fully masked row is NaN; exporters replace it by zeros, which is what nn.sdpa gives. */
-const sdpa = rule<
-  | "q"
-  | "k"
-  | "kt"
-  | "v"
-  | "scores"
-  | "scaled"
-  | "capped"
-  | "masked"
-  | "mask"
-  | "blocked"
-  | "inner"
-  | "factor"
-  | "cap"
-  | "lowest"
->({
+const sdpa = rule({
   name: "sdpa",
   doc: "softmax(q·kᵀ · scale + mask) · v → nn.sdpa (arXiv 1706.03762 §3.2.1)",
   pattern(p) {
-    const [q, k, v, mask, inner] = [p.any(), p.any(), p.any(), p.any(), p.any()];
-    const [blocked, factor, cap, lowest] = [p.scalar(), p.scalar(), p.scalar(), p.scalar()];
+    const [q, v] = [p.any(), p.any()];
+    const [k, mask, inner] = [p.optional(p.any()), p.optional(p.any()), p.optional(p.any())];
+    const [factor, cap] = [p.optional(p.scalar()), p.optional(p.scalar())];
+    const [blocked, lowest] = [p.optional(p.scalar()), p.optional(p.scalar())];
     const kt = p.either(p("transpose", { x: k }, { perm: (perm) => swapsLastTwo(perm) }), p.any());
     const scores = p("matmul", { a: q, b: kt });
     const scaled = p.either(p("mul", { a: scores, b: factor }), p("div", { a: scores, b: factor }), scores);
@@ -111,7 +141,7 @@ const sdpa = rule<
     );
     return {
       root: p("matmul", { a: safe, b: v }),
-      ...{ q, k, kt, v, scores, scaled, capped, masked, mask, blocked, inner, factor, cap, lowest },
+      ...{ q, k, kt, v, scaled, mask, blocked, inner, factor, cap, lowest },
     };
   },
   check(m) {
@@ -151,7 +181,7 @@ const swapsLastTwo = (perm: readonly number[]): boolean =>
 /** Up to two masks, each boolean (keep) or added, as one that nn.sdpa takes. */
 function combinedMask(
   b: Builder,
-  m: { readonly mask?: Value; readonly inner?: Value; readonly blocked?: Value },
+  m: Readonly<Record<"mask" | "inner" | "blocked", Value | undefined>>,
 ): Value | undefined {
   if (m.mask === undefined) return undefined;
   if (m.inner === undefined) return m.mask;
@@ -168,7 +198,7 @@ const repeated = (p: PatternBuilder) => {
 };
 
 /** Grouped-query attention: a head of k and v that several heads of q share, written out once for each. */
-const sharedHeads = rule<"k" | "kSplit" | "kWide" | "kFlat" | "v" | "vSplit" | "vWide" | "vFlat">({
+const sharedHeads = rule({
   name: "shared-heads",
   doc: "Heads of k and v repeated for grouped queries are read in place (arXiv 2305.13245).",
   pattern(p) {
@@ -208,7 +238,7 @@ const naturalScale = rule({
   pattern: (p) => ({ root: p("nn.sdpa", {}) }),
   rewrite(b, m) {
     const { args, attrs } = m.root.node!;
-    const width = (args as Record<"q", Value>).q.type.shape[3];
+    const width = m.root.node!.arg("q").type.shape[3];
     if (typeof width !== "number") return undefined;
     const natural = Math.fround(1 / Math.sqrt(width));
     const scale = attrs.scale as number;
@@ -220,5 +250,15 @@ const naturalScale = rule({
 export const fuseAttention = rewritePass(
   "fuse-attention",
   "Recognises scaled dot-product attention, with masks of any kind and grouped queries.",
-  [hoistScale, scaleThroughTranspose, mergeScales, sdpa, sharedHeads, naturalScale],
+  [
+    ...reshapeRules,
+    stackedProduct,
+    stackedSoftmax,
+    hoistScale,
+    scaleThroughTranspose,
+    mergeScales,
+    sdpa,
+    sharedHeads,
+    naturalScale,
+  ],
 );

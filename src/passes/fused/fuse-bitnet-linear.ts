@@ -13,7 +13,7 @@ const isActivationScale = (value: Value): boolean =>
 const scaleOf = (codes: Value): Value => codes.node!.results[1]!;
 
 /** Linear layers that divide by the activation scale after the product: bring the division in front. */
-const codesIntoLinear = rule<"codes" | "w">({
+const codesIntoLinear = rule({
   name: "activation-scale-in-front",
   doc: "W · q → (W · (q / s)) · s, so that the division behind the product cancels",
   quiet: true,
@@ -31,7 +31,7 @@ const codesIntoLinear = rule<"codes" | "w">({
   },
 });
 
-const reciprocalScale = rule<"y" | "s">({
+const reciprocalScale = rule({
   name: "times-reciprocal-scale",
   doc: "y · (1 / s) → y / s, for an activation scale s",
   quiet: true,
@@ -48,18 +48,18 @@ const cancelScale = (
   keeps: "div" | "mul" | "nothing",
   spellings: (p: PatternBuilder, h: Record<"product" | "s" | "c", Hole>) => Hole[],
 ) =>
-  rule<"y" | "s" | "c">({
+  rule({
     name,
     doc: `(y · s) and a division by s → y${keeps === "nothing" ? "" : keeps === "div" ? " / c" : " · c"}, for an activation scale s`,
     quiet: true,
     pattern(p) {
-      const [y, s, c] = [p.any(), p.any(), p.constant()];
+      const [y, s, c] = [p.any(), p.any(), p.optional(p.constant())];
       const product = p("mul", { a: y, b: s });
       return { root: p.either(...spellings(p, { product, s, c })), y, s, c };
     },
     rewrite(b, m) {
       if (!isActivationScale(m.s)) return undefined;
-      return keeps === "nothing" ? m.y : b(keeps, { a: m.y, b: m.c });
+      return keeps === "nothing" ? m.y : b(keeps, { a: m.y, b: m.c! });
     },
   });
 
@@ -75,7 +75,7 @@ const cancellations = [
   cancelScale("cancel-division", "nothing", (p, { product, s }) => [p("div", { a: product, b: s })]),
 ];
 
-const quantizedActivations = rule<"codes" | "s" | "weight" | "scale">({
+const quantizedActivations = rule({
   name: "bitnet-linear",
   doc: "bitnet.linear of fake-quantised activations q / s → bitnet.linear with int8-per-token activations",
   pattern(p) {
@@ -105,7 +105,7 @@ const quantizedActivations = rule<"codes" | "s" | "weight" | "scale">({
 });
 
 /** A constant factor behind the product joins the weight's scale; a bias in between would be scaled too. */
-const absorbScale = rule<"linear" | "c">({
+const absorbScale = rule({
   name: "absorb-weight-scale",
   doc: "bitnet.linear(x) · c → bitnet.linear with scale · c; c a number or one for each output",
   quiet: true,
@@ -116,15 +116,14 @@ const absorbScale = rule<"linear" | "c">({
   },
   rewrite(b, m) {
     const { args, attrs } = m.linear.node!;
-    const { weight, scale, bias } = args as Record<"weight" | "scale", Value> & { bias?: Value };
+    const [weight, scale] = [m.linear.node!.arg("weight"), m.linear.node!.arg("scale")];
     const outputs = weight.type.shape[0] as number;
     const count = elementCount(m.c.type.shape as number[]);
     const isPerOutput = count === 1 || (count === outputs && m.c.type.shape.at(-1) === outputs);
-    const isShared = m.linear.users.size > 1;
     if (
-      bias !== undefined ||
+      args.bias !== undefined ||
       !isPerOutput ||
-      isShared ||
+      m.isShared(m.linear) ||
       scale.def.kind !== "const" ||
       m.c.def.kind !== "const"
     )
@@ -154,7 +153,7 @@ function combineScales(scale: WeightRef, c: WeightRef, outputs: number, isDivisi
   return computedWeight(id, "f32", shape, async () => combine(await readWeight(scale), await readWeight(c)));
 }
 
-const linearBias = rule<"linear" | "bias">({
+const linearBias = rule({
   name: "bitnet-linear-bias",
   doc: "bitnet.linear(x) + bias → bitnet.linear with its bias",
   quiet: true,
@@ -166,9 +165,8 @@ const linearBias = rule<"linear" | "bias">({
   rewrite(b, m) {
     const { args, attrs } = m.linear.node!;
     const isRow =
-      m.bias.type.shape.length === 1 &&
-      m.bias.type.shape[0] === (args as Record<"weight", Value>).weight.type.shape[0];
-    if (!isRow || m.linear.users.size > 1 || (args as { bias?: Value }).bias !== undefined) return undefined;
+      m.bias.type.shape.length === 1 && m.bias.type.shape[0] === m.linear.node!.arg("weight").type.shape[0];
+    if (!isRow || m.isShared(m.linear) || args.bias !== undefined) return undefined;
     return b.untyped("bitnet.linear", { ...args, bias: m.bias }, attrs)[0];
   },
 });

@@ -1,6 +1,6 @@
 import { rewritePass, rule } from "../rule.ts";
 
-const relu2 = rule<"x">({
+const relu2 = rule({
   name: "relu2",
   doc: "relu(x)² → nn.relu2 (arXiv 2109.08668)",
   pattern(p) {
@@ -11,7 +11,7 @@ const relu2 = rule<"x">({
   rewrite: (b, m) => b("nn.relu2", { x: m.x }),
 });
 
-const silu = rule<"x">({
+const silu = rule({
   name: "silu",
   doc: "x · sigmoid(x) → nn.silu (arXiv 1702.03118)",
   pattern(p) {
@@ -21,7 +21,7 @@ const silu = rule<"x">({
   rewrite: (b, m) => b("nn.silu", { x: m.x }),
 });
 
-const geluErf = rule<"x">({
+const geluErf = rule({
   name: "gelu",
   doc: "x · ½ · (1 + erf(x / √2)) → nn.gelu (arXiv 1606.08415)",
   pattern(p) {
@@ -42,7 +42,7 @@ const geluErf = rule<"x">({
   rewrite: (b, m) => b("nn.gelu", { x: m.x }, { approximate: "none" }),
 });
 
-const geluTanh = rule<"x">({
+const geluTanh = rule({
   name: "gelu-tanh",
   doc: "½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) → nn.gelu, approximate tanh",
   pattern(p) {

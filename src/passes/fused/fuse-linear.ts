@@ -1,14 +1,13 @@
 import type { Builder, Value } from "../../ir/graph.ts";
-import type { ArgsOf } from "../../ir/ops/index.ts";
-import type { Args } from "../../ir/ops/op.ts";
-import { sameShape } from "../../ir/type.ts";
+import { isStatic, sameShape } from "../../ir/type.ts";
 import { rowsOfWeight, transposeWeight } from "../../ir/weights.ts";
-import { sameDim } from "../../tensor/dim.ts";
+import { type Dim, sameDim } from "../../tensor/dim.ts";
 import { isFloat } from "../../tensor/dtype.ts";
+import { elementCount } from "../../tensor/tensor.ts";
 import { rewritePass, rule } from "../rule.ts";
-import { lastAxisRange, sliceLast } from "./fuse-rope.ts";
+import { lastAxisRange, sliceLast } from "./last-axis.ts";
 
-const constantMatrix = rule<"x" | "w">({
+const constantMatrix = rule({
   name: "linear",
   doc: "x · W with a constant W [K, N] → nn.linear with the weight [N, K], rows contiguous along K",
   pattern(p) {
@@ -28,16 +27,7 @@ const constantMatrix = rule<"x" | "w">({
   },
 });
 
-/** What an `nn.linear` may have beside x and its weight. */
-function optionalArgs(linear: Value): {
-  readonly bias?: Value | undefined;
-  readonly scale?: Value | undefined;
-} {
-  const { bias, scale } = linear.node!.args as Args<ArgsOf<"nn.linear">, Value>;
-  return { bias, scale };
-}
-
-const bias = rule<"x" | "w" | "linear" | "bias">({
+const bias = rule({
   name: "linear-bias",
   doc: "nn.linear(x) + bias → nn.linear with its bias",
   quiet: true,
@@ -48,15 +38,15 @@ const bias = rule<"x" | "w" | "linear" | "bias">({
   },
   rewrite(b, m) {
     const isRow = m.bias.type.shape.length === 1 && sameDim(m.bias.type.shape[0]!, m.w.type.shape[0]!);
-    if (!isRow || m.linear.node!.args.bias !== undefined || m.linear.users.size > 1) return undefined;
-    return b("nn.linear", { ...optionalArgs(m.linear), x: m.x, weight: m.w, bias: m.bias });
+    if (!isRow || m.linear.node!.args.bias !== undefined || m.isShared(m.linear)) return undefined;
+    return b("nn.linear", { x: m.x, weight: m.w, bias: m.bias });
   },
 });
 
 /** Conv1D and Gemm exports flatten the leading axes, multiply, and unflatten. */
-const flattened = rule<"x" | "w" | "linear" | "flat">({
+const flattened = rule({
   name: "flattened-linear",
-  doc: "reshape(nn.linear(reshape(x, [M, K])), [.., N]) → nn.linear(x)",
+  doc: "reshape(nn.linear(reshape(x, [M, K])), [.., N]) → nn.linear(reshape(x, [.., K]))",
   quiet: true,
   pattern(p) {
     const [x, w] = [p.any(), p.any()];
@@ -65,19 +55,17 @@ const flattened = rule<"x" | "w" | "linear" | "flat">({
     return { root: p("reshape", { x: linear }), x, w, linear, flat };
   },
   rewrite(b, m) {
-    const K = m.w.type.shape[1]!;
-    const isFlatten =
-      m.flat.type.shape.length === 2 &&
-      sameDim(m.x.type.shape.at(-1)!, K) &&
-      sameDim(m.flat.type.shape[1]!, K);
-    const wanted = [...m.x.type.shape.slice(0, -1), m.w.type.shape[0]!];
-    if (!isFlatten || !sameShape(wanted, m.root.type.shape)) return undefined;
-    return b("nn.linear", { ...optionalArgs(m.linear), x: m.x, weight: m.w });
+    const [N, K] = m.w.type.shape as readonly [Dim, Dim];
+    const after = m.root.type.shape;
+    if (m.flat.type.shape.length !== 2 || after.length < 3 || !sameDim(after.at(-1)!, N)) return undefined;
+    const x = b("reshape", { x: m.x, shape: b.dims([...after.slice(0, -1), K]) });
+    const bias = m.linear.node!.optional("bias");
+    return b("nn.linear", { x, weight: m.w, bias });
   },
 });
 
 /** A tensor reshaped to rows, used by several linears, each reshaped back after something else (a bias, a split). */
-const flattenedInput = rule<"x" | "w" | "flat">({
+const flattenedInput = rule({
   name: "linear-of-rows",
   doc: "nn.linear(reshape(x, [M, K])) → reshape(nn.linear(x), [M, N])",
   quiet: true,
@@ -91,8 +79,9 @@ const flattenedInput = rule<"x" | "w" | "flat">({
     const isFlatten =
       m.flat.type.shape.length === 2 && m.x.type.shape.length > 2 && sameDim(m.x.type.shape.at(-1)!, K);
     if (!isFlatten) return undefined;
+    const bias = m.root.node!.optional("bias");
     return b("reshape", {
-      x: b("nn.linear", { ...optionalArgs(m.root), x: m.x, weight: m.w }),
+      x: b("nn.linear", { x: m.x, weight: m.w, bias }),
       shape: b.dims(m.root.type.shape),
     });
   },
@@ -117,7 +106,7 @@ const constantRows = (
 ): Value | undefined => (def.kind === "const" ? b.constant(rowsOfWeight(def.data, from, to)) : undefined);
 
 /** Projections that were joined into one matrix: q, k and v; gate and up. */
-const packed = rule<"linear" | "x" | "w">({
+const packed = rule({
   name: "packed-linear",
   doc: "slice(nn.linear(x, W)) over the last axis, beside others → nn.linear(x, rows of W)",
   quiet: true,
@@ -129,39 +118,73 @@ const packed = rule<"linear" | "x" | "w">({
   rewrite(b, m) {
     const range = separatePart(m.root, m.linear);
     if (range === undefined) return undefined;
-    const given = optionalArgs(m.linear);
-    const bias = given.bias && constantRows(b, given.bias, range);
-    const scale = given.scale && constantRows(b, given.scale, range);
+    const given = m.linear.node!.optional("bias");
+    const bias = given && constantRows(b, given, range);
     const weight = constantRows(b, m.w, range);
-    if (weight === undefined || (given.bias && !bias) || (given.scale && !scale)) return undefined;
-    return b("nn.linear", { x: m.x, weight, bias, scale });
+    if (weight === undefined || (given && !bias)) return undefined;
+    return b("nn.linear", { x: m.x, weight, bias });
   },
 });
 
+/** Some split the outputs into axes and take q, k and v from one of them. */
+const packedAxis = rule({
+  name: "packed-axis",
+  doc: "reshape(x, [.., n, ..])[i] of the axes that the last one was split into → a slice of the last axis",
+  quiet: true,
+  pattern(p) {
+    const [x, index] = [p.any(), p.scalar()];
+    const whole = p("reshape", { x });
+    return { root: p("gather", { x: whole, indices: index }), whole, x, index };
+  },
+  rewrite(b, m) {
+    const axis = m.root.node!.attrs.axis as number;
+    const [before, after] = [m.x.type.shape, m.whole.type.shape];
+    const lead = before.length - 1;
+    const isSplit = sameShape(before.slice(0, lead), after.slice(0, lead)) && after.length > before.length;
+    const inner = after.slice(axis + 1);
+    if (!isSplit || axis !== lead || m.index.type.shape.length > 0 || !isStatic(inner)) return undefined;
+    if (m.x.node?.op !== "nn.linear" && m.x.node?.op !== "add") return undefined;
+    const size = elementCount(inner);
+    const from = m.scalar(m.index)! * size;
+    return b("reshape", { x: sliceLast(b, m.x, from, from + size), shape: b.dims(m.root.type.shape) });
+  },
+});
+
+/**
+ * A part of the last axis of what a joined result is scaled or shifted by: a constant vector, a value that is the
+ * same along that axis, or a product of such.
+ */
+function partOfFactor(b: Builder, factor: Value, range: readonly [number, number]): Value | undefined {
+  const { shape } = factor.type;
+  if (shape.length === 0 || shape.at(-1) === 1) return factor;
+  if (shape.length === 1) return constantRows(b, factor, range);
+  const { node } = factor;
+  if (node?.op !== "mul" && node?.op !== "div") return undefined;
+  const [x, y] = [partOfFactor(b, node.arg("a"), range), partOfFactor(b, node.arg("b"), range)];
+  return x && y && b(node.op, { a: x, b: y });
+}
+
 /** What follows a joined matrix before its result is taken apart: scales and biases. */
 const packedFactor = (["mul", "div", "add"] as const).map((op) =>
-  rule<"whole" | "x" | "c">({
+  rule({
     name: `slice-before-${op}`,
     doc: `slice(${op}(x, c)) over the last axis, beside others → ${op} of the slices`,
     quiet: true,
     pattern(p) {
-      const [x, c] = [p.any(), p.any()];
-      const whole = p(op, { a: x, b: c });
-      return { root: p("slice", { x: whole }), whole, x, c };
+      const [x, factor] = [p.any(), p.any()];
+      const whole = p(op, { a: x, b: factor });
+      return { root: p("slice", { x: whole }), whole, x, factor };
     },
     rewrite(b, m) {
       const range = separatePart(m.root, m.whole);
-      const { shape } = m.c.type;
-      const isVector = shape.length === 1 && sameDim(shape[0]!, m.x.type.shape.at(-1)!);
-      const isEqualForAll = shape.length === 0 || shape.at(-1) === 1;
-      if (range === undefined || (!isVector && !isEqualForAll)) return undefined;
-      const c = isVector ? constantRows(b, m.c, range) : m.c;
-      return c && b(op, { a: sliceLast(b, m.x, ...range), b: c });
+      const isWhole = sameDim(m.x.type.shape.at(-1) ?? 1, m.whole.type.shape.at(-1)!);
+      const factor = range && isWhole ? partOfFactor(b, m.factor, range) : undefined;
+      return factor && b(op, { a: sliceLast(b, m.x, ...range!), b: factor });
     },
   }),
 );
 
-const embedding = rule<"table" | "ids">({
+const embedding = rule({
   name: "embedding",
   doc: "gather of rows of a constant float table → nn.embedding",
   quiet: true,
@@ -181,5 +204,5 @@ const embedding = rule<"table" | "ids">({
 export const fuseLinear = rewritePass(
   "fuse-linear",
   "Recognises matrix products with constant weights, and embeddings.",
-  [constantMatrix, bias, flattened, flattenedInput, packed, ...packedFactor, embedding],
+  [constantMatrix, bias, flattened, flattenedInput, packed, ...packedFactor, packedAxis, embedding],
 );

@@ -1,42 +1,17 @@
-import type { Builder, Value } from "../../ir/graph.ts";
-import { type Dim, isSymbolic } from "../../tensor/dim.ts";
+import type { Builder, Node, Value } from "../../ir/graph.ts";
+import { type Dim, evaluateDim, isSymbolic, sameDim, symbolsOf } from "../../tensor/dim.ts";
+import { isInteger } from "../../tensor/dtype.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import { evaluate, leavesOf } from "../evaluate.ts";
-import { rewritePass, rule } from "../rule.ts";
-
-const huge = 2 ** 62;
-
-const lastDim = (value: Value): Dim => value.type.shape.at(-1)!;
-
-/** Elements `from` (inclusive) to `to` (exclusive) of the last axis. */
-export function sliceLast(b: Builder, x: Value, from: number, to: number): Value {
-  const axes = [x.type.shape.length - 1];
-  return b("slice", { x, starts: b.dims([from]), ends: b.dims([to]) }, { axes, steps: [1] });
-}
-
-/** Which part of the last axis a slice takes, when it takes one with step 1. */
-export function lastAxisRange(slice: Value): readonly [number, number] | undefined {
-  const node = slice.node!;
-  const rank = slice.type.shape.length;
-  const axes = node.attrs.axes as readonly number[];
-  const size = lastDim(node.arg("x"));
-  if (
-    axes.length !== 1 ||
-    (axes[0]! + rank) % rank !== rank - 1 ||
-    (node.attrs.steps as readonly number[])[0] !== 1
-  )
-    return undefined;
-  const [start, end] = [node.arg("starts").contents?.[0], node.arg("ends").contents?.[0]];
-  if (typeof start !== "number" || typeof end !== "number" || isSymbolic(size)) return undefined;
-  const bound = (at: number) => Math.min(size, Math.max(0, at < 0 ? at + size : at));
-  return [bound(start), bound(Math.min(end, huge))];
-}
+import { lengths } from "../lengths.ts";
+import { type Match, type Miss, rewritePass, rule } from "../rule.ts";
+import { lastAxisRange, lastDim, sliceLast } from "./last-axis.ts";
 
 /**
  * Half-rotated rotary embedding as Hugging Face writes it. cos and sin come as wide as x, each half a copy of
  * the other; that the halves are equal is checked by computing them for a few positions.
  */
-const rope = rule<"x" | "cos" | "sin" | "low" | "high">({
+const rope = rule({
   name: "rope",
   doc: "x · cos + concat(-x₂, x₁) · sin → nn.rope (arXiv 2104.09864, half-rotated)",
   pattern(p) {
@@ -59,64 +34,96 @@ const rope = rule<"x" | "cos" | "sin" | "low" | "high">({
     const isHalves = low?.[0] === 0 && low[1] === width / 2 && high?.[0] === width / 2 && high[1] === width;
     if (!isHalves) return m.no("the two slices are not the halves of x", m.low);
     for (const table of [m.cos, m.sin]) {
-      const { shape } = table.type;
-      const isPerToken = lastDim(table) === width && shape.slice(0, -2).every((dim) => dim === 1);
-      if (!isPerToken) return m.no("cos or sin is not one row of x's width for each token", table);
-      const unequal = await haveEqualHalves(table);
-      if (unequal) return m.no(unequal, table);
+      if (tokenAxis(table, m.x, width) === undefined)
+        return m.no("cos or sin is not one row of x's width for each token", table);
+      const unequal = await unequalColumns(table, (column) =>
+        column < width / 2 ? column : column - width / 2,
+      );
+      if (unequal) return m.no(`its two halves differ: ${unequal}`, table);
     }
     return undefined;
   },
   rewrite(b, m) {
     const half = (lastDim(m.x) as number) / 2;
-    const perToken = (table: Value): Value => {
-      const [sequence, width] = table.type.shape.slice(-2) as [Dim, number];
-      const rows = b("reshape", { x: table, shape: b.dims([1, sequence, width]) });
-      return sliceLast(b, rows, 0, half);
-    };
-    return b("nn.rope", { x: m.x, cos: perToken(m.cos), sin: perToken(m.sin) }, { interleaved: false });
+    const [cos, sin] = [m.cos, m.sin].map((table) => sliceLast(b, tokenRows(b, table), 0, half)) as [
+      Value,
+      Value,
+    ];
+    return rotateTokens(b, m.x, cos, sin, tokenAxis(m.cos, m.x, half * 2)!, false);
   },
 });
 
-/** Computes the rows of a few positions; every graph input that is an integer counts up from 0. */
-async function haveEqualHalves(table: Value): Promise<string | undefined> {
-  const symbols = new Map<string, number>([
-    ["S", 3],
-    ["P", 0],
-  ]);
+/**
+ * The axis of x [B, H, S, D] or [B, S, H, D] that tokens lie along, told by a table of their rows that is
+ * broadcast along the heads; undefined if it is no such table.
+ */
+function tokenAxis(table: Value, x: Value, width: number): 1 | 2 | undefined {
+  const { shape } = table.type;
+  if (x.type.shape.length !== 4 || lastDim(table) !== width) return undefined;
+  const rows = [...new Array<Dim>(4 - shape.length).fill(1), ...shape];
+  if (rows.length !== 4 || rows[0] !== 1) return undefined;
+  if (rows[1] === 1) return 2;
+  return rows[2] === 1 && sameDim(rows[1]!, x.type.shape[1]!) ? 1 : undefined;
+}
+
+/** [1, S, width] */
+function tokenRows(b: Builder, table: Value): Value {
+  const { shape } = table.type;
+  const tokens = shape.slice(0, -1).find((size) => size !== 1) ?? 1;
+  return b("reshape", { x: table, shape: b.dims([1, tokens, shape.at(-1)!]) });
+}
+
+/** nn.rope of x whose tokens lie along the given axis. */
+function rotateTokens(
+  b: Builder,
+  x: Value,
+  cos: Value,
+  sin: Value,
+  axis: 1 | 2,
+  interleaved: boolean,
+): Value {
+  if (axis === 2) return b("nn.rope", { x, cos, sin }, { interleaved });
+  const perm = [0, 2, 1, 3];
+  return b(
+    "transpose",
+    { x: b("nn.rope", { x: b("transpose", { x }, { perm }), cos, sin }, { interleaved }) },
+    { perm },
+  );
+}
+
+/**
+ * Whether columns of a table that ought to be copies are, told by computing the rows of a few positions; every
+ * graph input that is an integer counts up from 0.
+ * @param original which column a column ought to equal
+ * @returns what is wrong
+ */
+async function unequalColumns(
+  table: Value,
+  original: (column: number) => number,
+): Promise<string | undefined> {
+  const symbols = lengths(0, 3);
+  const sizeOf = (dim: Dim): number =>
+    [...symbolsOf(dim)].every((name) => symbols.has(name)) ? evaluateDim(dim, symbols) : 3;
   const inputs = new Map<Value, Tensor>();
   for (const leaf of leavesOf(table)) {
     if (leaf.def.kind !== "input" || leaf.contents) continue;
-    const shape = leaf.type.shape.map((dim) => (dim === 1 ? 1 : 3));
-    const count = shape.reduce<number>((n, dim) => n * dim, 1);
-    if (leaf.type.dtype !== "i64" && leaf.type.dtype !== "i32")
-      return `it depends on ${leaf.def.name}, which is not a position`;
-    inputs.set(
-      leaf,
-      tensor(
-        leaf.type.dtype,
-        shape,
-        Array.from({ length: count }, (_, i) => i % 3),
-      ),
-    );
+    if (!isInteger(leaf.type.dtype)) return `it depends on ${leaf.def.name}, which is not a position`;
+    const shape = leaf.type.shape.map(sizeOf);
+    const count = shape.reduce((n, size) => n * size, 1);
+    const positions = Array.from({ length: count }, (_, i) => i % 3);
+    inputs.set(leaf, tensor(leaf.type.dtype, shape, positions));
   }
-  let data: ArrayLike<number>;
-  let width: number;
   try {
-    const rows = await evaluate(table, { symbols, inputs });
-    data = rows.data;
-    width = rows.shape.at(-1)!;
+    const { data, shape } = await evaluate(table, { symbols, inputs });
+    const width = shape.at(-1)!;
+    const isCopy = (value: number, i: number) => value === data[i - (i % width) + original(i % width)];
+    return data.every(isCopy) ? undefined : "they are not copies of each other";
   } catch (error) {
     return `its rows cannot be computed ahead of time: ${(error as Error).message}`;
   }
-  for (let i = 0; i < data.length; i++) {
-    const column = i % width;
-    if (column >= width / 2 && data[i] !== data[i - width / 2]) return "its two halves differ";
-  }
-  return undefined;
 }
 
-const partialRope = rule<"x" | "rotated" | "cos" | "sin" | "head" | "tail">({
+const partialRope = rule({
   name: "partial-rope",
   doc: "concat(rope(x[..r]), x[r..]) → nn.rope over the first r elements",
   pattern(p) {
@@ -139,7 +146,81 @@ const partialRope = rule<"x" | "rotated" | "cos" | "sin" | "head" | "tail">({
     ),
 });
 
+const isConcatOfLast = (axis: number, node: Node): boolean =>
+  axis === -1 || axis === node.results[0]!.type.shape.length - 1;
+
+/** Rotation of the halves one by one, with tables of half the width. */
+const ropeOfHalves = rule({
+  name: "rope-of-halves",
+  doc: "concat(x₁ · cos - x₂ · sin, x₂ · cos + x₁ · sin) → nn.rope",
+  pattern(p) {
+    const [x, cos, sin] = [p.any(), p.any(), p.any()];
+    const [low, high] = [p("slice", { x }), p("slice", { x })];
+    const first = p("sub", { a: p("mul", { a: low, b: cos }), b: p("mul", { a: high, b: sin }) });
+    const second = p("add", { a: p("mul", { a: high, b: cos }), b: p("mul", { a: low, b: sin }) });
+    return {
+      root: p("concat", { inputs: [first, second] }, { axis: isConcatOfLast }),
+      x,
+      cos,
+      sin,
+      low,
+      high,
+    };
+  },
+  check(m) {
+    const width = lastDim(m.x) as number;
+    const [low, high] = [lastAxisRange(m.low), lastAxisRange(m.high)];
+    if (low?.[0] !== 0 || low[1] !== width / 2 || high?.[0] !== width / 2 || high[1] !== width)
+      return m.no("the two slices are not the halves of x", m.low);
+    return haveTokenRows(m, width / 2);
+  },
+  rewrite: (b, m) => rotateByHalf(b, m, false),
+});
+
+/** Rotation of neighbours, which are put together again. */
+const ropeOfPairs = rule({
+  name: "rope-of-pairs",
+  doc: "x₀ · cos - x₁ · sin and x₁ · cos + x₀ · sin of neighbours, interleaved → nn.rope, interleaved",
+  pattern(p) {
+    const [x, cos, sin] = [p.any(), p.any(), p.any()];
+    const [even, odd] = [p("slice", { x }), p("slice", { x })];
+    const first = p("sub", { a: p("mul", { a: even, b: cos }), b: p("mul", { a: odd, b: sin }) });
+    const second = p("add", { a: p("mul", { a: odd, b: cos }), b: p("mul", { a: even, b: sin }) });
+    const pairs = p(
+      "concat",
+      { inputs: [p("reshape", { x: first }), p("reshape", { x: second })] },
+      { axis: isConcatOfLast },
+    );
+    return { root: p("reshape", { x: pairs }), x, cos, sin, even, odd };
+  },
+  check(m) {
+    const width = lastDim(m.x) as number;
+    const isStride = (slice: Value, from: number) =>
+      (slice.node!.attrs.steps as readonly number[]).join() === "2" &&
+      slice.node!.arg("starts").contents?.[0] === from &&
+      lastDim(slice) === width / 2;
+    if (!isStride(m.even, 0) || !isStride(m.odd, 1) || !sameDim(lastDim(m.root), width))
+      return m.no("the two slices are not the even and the odd elements of x", m.even);
+    return haveTokenRows(m, width / 2);
+  },
+  rewrite: (b, m) => rotateByHalf(b, m, true),
+});
+
+type Rotation = "x" | "cos" | "sin";
+
+const haveTokenRows = (m: Match<Rotation>, width: number): Miss | undefined =>
+  [m.cos, m.sin].every((table) => tokenAxis(table, m.x, width) !== undefined)
+    ? undefined
+    : m.no("cos or sin is not one row for each token", m.cos);
+
+function rotateByHalf(b: Builder, m: Match<Rotation>, interleaved: boolean): Value {
+  const axis = tokenAxis(m.cos, m.x, lastDim(m.cos) as number)!;
+  return rotateTokens(b, m.x, tokenRows(b, m.cos), tokenRows(b, m.sin), axis, interleaved);
+}
+
 export const fuseRope = rewritePass("fuse-rope", "Recognises rotary position embeddings.", [
   rope,
+  ropeOfHalves,
+  ropeOfPairs,
   partialRope,
 ]);

@@ -1,5 +1,5 @@
 import { diagnostics } from "../../errors.ts";
-import type { Node, Value } from "../../ir/graph.ts";
+import { type Node, type Value, weightKindsOf } from "../../ir/graph.ts";
 import { analyseTernary, ternaryCodes, ternaryScale } from "../../ir/ternary.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import { definePass } from "../pass.ts";
@@ -29,11 +29,11 @@ export const recogniseTernary = definePass({
         report.misses.push({ why: facts.miss, at: placeOf(users) });
         continue;
       }
-      if (facts.warning) context.report(diagnostics.oddWeight(facts.warning, placeOf(users)));
+      if (facts.zeros === 1) context.report(diagnostics.weightAllZero(placeOf(users)));
       const codes = b.constant(ternaryCodes(weight.def.data));
       const scale = b.constant(ternaryScale(weight.def.data, facts));
       for (const node of users) {
-        const bias = node.args.bias as Value | undefined;
+        const bias = node.optional("bias");
         const linear = b(
           "bitnet.linear",
           { x: node.arg("x"), weight: codes, scale, bias },
@@ -47,6 +47,6 @@ export const recogniseTernary = definePass({
 });
 
 /** A head that shares its matrix with the embedding keeps it as it is. */
-const isAlsoTable = (weight: Value): boolean => [...weight.users].some((user) => user.op === "nn.embedding");
+const isAlsoTable = (weight: Value): boolean => weightKindsOf(weight).has("embedding");
 
 const placeOf = (nodes: readonly Node[]): string => nodes[0]!.loc.source;

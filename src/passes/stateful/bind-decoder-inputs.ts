@@ -1,12 +1,15 @@
 import { diagnostics } from "../../errors.ts";
 import type { Builder, Graph, Value } from "../../ir/graph.ts";
-import { inlineWeight } from "../../ir/weights.ts";
-import { addDims, type Dim, dimKey, sameDim } from "../../tensor/dim.ts";
-import { isFloat } from "../../tensor/dtype.ts";
-import { scalarTensor } from "../../tensor/tensor.ts";
-import { pastLength } from "../canonical/bind-dimensions.ts";
-import { capacityOf, findDecoder, nameOf } from "../decoder.ts";
+import { castTo, expandTo, literal, rangeOf, reshapeTo } from "../../ir/shorthand.ts";
+import { addDims, type Dim, dimKey, evaluateDim, maxOf, sameDim, subtractDims } from "../../tensor/dim.ts";
+import { isFloat, isInteger } from "../../tensor/dtype.ts";
+import { tensor } from "../../tensor/tensor.ts";
+import { type Decoder, findDecoder, nameOf, tablesIndexedBy } from "../decoder.ts";
+import { leavesOf } from "../evaluate.ts";
+import { capacityOf, lengths, pastLength } from "../lengths.ts";
 import { definePass } from "../pass.ts";
+import { dependsOnPositionsOnly, evaluateAt } from "./positions.ts";
+import { visibility } from "./visibility.ts";
 
 /**
  * Leaves a caller two inputs: `tokens` [1, S] and, with a cache, `start_pos` [1]. What the exporter asked for
@@ -15,7 +18,7 @@ import { definePass } from "../pass.ts";
 export const bindDecoderInputs = definePass({
   name: "bind-decoder-inputs",
   doc: "Masks and positions are computed from start_pos.",
-  run(graph, context) {
+  async run(graph, context) {
     const decoder = findDecoder(graph);
     if (decoder === undefined) return;
     const b = graph.edit("bind-decoder-inputs");
@@ -23,8 +26,16 @@ export const bindDecoderInputs = definePass({
     const P: Dim = decoder.caches.length > 0 ? pastLength(capacityOf(graph)) : 0;
     renameTokens(b, decoder.tokens);
     if (P !== 0) b.input("start_pos", { dtype: "i64", shape: [1] }, [P]);
-    for (const input of decoder.otherInputs) {
-      const value = input.users.size === 0 ? input : meaningOf(b, graph, input, S, P);
+    const keys = keysOf(decoder, addDims(P, S));
+    // Lengths last: what they are follows from masks, which must depend on nothing else by then.
+    const inputs = [...decoder.otherInputs].sort((x, y) => Number(isLength(x)) - Number(isLength(y)));
+    for (const input of inputs) {
+      const value =
+        input.users.size === 0
+          ? input
+          : isLength(input)
+            ? await lengthMeant(b, graph, input, S, P)
+            : meaningOf(b, graph, input, S, P, keys);
       if (value === undefined)
         context.report(
           diagnostics.inputMeaning(nameOf(input), `${input.type.dtype}[${input.type.shape.map(dimKey)}]`),
@@ -45,39 +56,78 @@ function renameTokens(b: Builder, tokens: Value): void {
   b.removeInput(tokens);
 }
 
-const castTo = (b: Builder, x: Value, to: Value["type"]["dtype"]): Value =>
-  x.type.dtype === to ? x : b("cast", { x }, { to });
+/** Keys that attention sees: all positions so far, or all rows of caches of fixed size. */
+function keysOf({ caches: [first] }: Decoder, total: Dim): Dim {
+  return first?.writtenAt === undefined ? total : first.past.type.shape[first.axis]!;
+}
 
-/** i64 [size]: from, from + 1, … */
-const countFrom = (b: Builder, from: Dim, size: Dim): Value =>
-  b("range", { start: b.dims(from), limit: b.dims(addDims(from, size)), delta: b.dims(1) });
+/** One integer, or a vector of one. */
+const isLength = ({ type: { dtype, shape } }: Value): boolean =>
+  isInteger(dtype) && (shape.length === 0 || (shape.length === 1 && shape[0] === 1));
+
+/** Rows of a table that tells segments of the text apart; positions have longer ones. */
+const segments = 4;
 
 /**
- * What an input that is neither tokens nor past holds, told by its shape and by where it leads: ones for a
- * padding mask, positions, the causal mask itself, or a length.
+ * What an input that is neither tokens, past nor a length holds, told by its shape and by where it leads: ones
+ * for a padding mask, positions, or the causal mask itself.
  */
-function meaningOf(b: Builder, graph: Graph, input: Value, S: Dim, P: Dim): Value | undefined {
+function meaningOf(b: Builder, graph: Graph, input: Value, S: Dim, P: Dim, keys: Dim): Value | undefined {
   const { dtype, shape } = input.type;
-  const total = addDims(P, S);
   const rank = shape.length;
-  const filled = (value: number) =>
-    b("expand", { x: b.constant(inlineWeight(scalarTensor(dtype, value))), shape: b.dims(shape) });
-  const coversAll = rank === 2 && shape[0] === 1 && sameDim(shape[1]!, total);
-  if (coversAll && (!sameDim(total, S) || leadsToMask(graph, input))) return filled(1);
+  const positions = rangeOf(b, P, addDims(P, S));
+  const coversAll =
+    rank === 2 && shape[0] === 1 && [addDims(P, S), keys].some((size) => sameDim(shape[1]!, size));
+  if (coversAll && (!sameDim(shape[1]!, S) || leadsToMask(graph, input)))
+    return expandTo(b, literal(b, dtype, 1), shape);
   if (isFloat(dtype) || dtype === "bool") {
-    const isMask = rank === 4 && sameDim(shape[2]!, S) && sameDim(shape[3]!, total);
+    const isMask = rank === 4 && sameDim(shape[2]!, S) && sameDim(shape[3]!, keys);
     if (!isMask) return undefined;
-    const query = b("reshape", { x: countFrom(b, P, S), shape: b.dims([1, 1, S, 1]) });
-    const visible = b("less_equal", { a: countFrom(b, 0, total), b: query });
+    const query = reshapeTo(b, positions, [1, 1, S, 1]);
+    const visible = b("less_equal", { a: rangeOf(b, 0, keys), b: query });
     if (dtype === "bool") return visible;
-    const number = (value: number) => b.constant(inlineWeight(scalarTensor(dtype, value)));
-    return b("where", { condition: visible, a: number(0), b: number(-Infinity) });
+    return b("where", { condition: visible, a: literal(b, dtype, 0), b: literal(b, dtype, -Infinity) });
   }
-  const isPositions =
+  const isPerToken =
     (rank === 2 && shape[0] === 1 && sameDim(shape[1]!, S)) || (rank === 1 && sameDim(shape[0]!, S));
-  if (isPositions) return castTo(b, b("reshape", { x: countFrom(b, P, S), shape: b.dims(shape) }), dtype);
-  const isLength = rank === 0 || (rank === 1 && shape[0] === 1);
-  return isLength ? castTo(b, b.dims(rank === 0 ? P : [P]), dtype) : undefined;
+  const isPositions =
+    isPerToken && tablesIndexedBy(input).every(({ type }) => maxOf(type.shape[0]!) > segments);
+  return isPositions ? castTo(b, reshapeTo(b, positions, shape), dtype) : undefined;
+}
+
+/**
+ * A length: of the past, which most are, or of all. A mask computed from it tells which: the last query must see
+ * its own key, and none after it.
+ */
+async function lengthMeant(b: Builder, graph: Graph, input: Value, S: Dim, P: Dim): Promise<Value> {
+  const { dtype, shape } = input.type;
+  const masks = graph.nodes.flatMap((node) => {
+    const mask = node.op === "nn.sdpa" ? node.optional("mask") : undefined;
+    const isComputed = mask && leavesOf(mask).has(input) && dependsOnPositionsOnly(mask, input);
+    return isComputed ? [mask] : [];
+  });
+  const total = addDims(P, S);
+  for (const length of [P, total, subtractDims(total, 1)])
+    if (await endsAtLastQuery(masks, input, S, length))
+      return castTo(b, b.dims(shape.length === 0 ? length : [length]), dtype);
+  return castTo(b, b.dims(shape.length === 0 ? P : [P]), dtype);
+}
+
+async function endsAtLastQuery(masks: readonly Value[], input: Value, S: Dim, length: Dim): Promise<boolean> {
+  const [past, count] = [2, typeof S === "number" ? S : 2];
+  const given = evaluateDim(length, lengths(past, count));
+  for (const mask of new Set(masks)) {
+    const values = await evaluateAt(
+      mask,
+      past,
+      count,
+      new Map([[input, tensor(input.type.dtype, input.type.shape as number[], [given])]]),
+    );
+    const last = past + count - 1;
+    const seen = (key: number) => visibility(values, 0, count - 1, key);
+    if (seen(last) !== 1 || (values.shape.at(-1)! > last + 1 && seen(last + 1) === 1)) return false;
+  }
+  return true;
 }
 
 /** Whether an input reaches an attention mask; what does not is a position where the shape allows both. */
@@ -86,7 +136,8 @@ function leadsToMask(graph: Graph, input: Value): boolean {
   for (const node of graph.nodes) {
     if (!node.operands.some((operand) => reached.has(operand))) continue;
     if (node.op === "nn.sdpa") {
-      if (reached.has(node.args.mask as Value)) return true;
+      const mask = node.optional("mask");
+      if (mask && reached.has(mask)) return true;
       continue;
     }
     if (node.op === "softmax") return true;

@@ -1,9 +1,9 @@
 import { diagnostics } from "../../errors.ts";
-import type { Graph, Value } from "../../ir/graph.ts";
-import { pastLength, sequenceLength } from "../canonical/bind-dimensions.ts";
-import { capacityOf, nameOf } from "../decoder.ts";
+import type { Value } from "../../ir/graph.ts";
+import { inputNamed } from "../decoder.ts";
+import { capacityOf, lengthsUpTo } from "../lengths.ts";
 import { definePass } from "../pass.ts";
-import { dependsOnPast, dependsOnPositionsOnly, evaluateAt } from "./positions.ts";
+import { dependsOnPast, evaluateAt, isSmallAt, positionFunctions } from "./positions.ts";
 
 /**
  * Tables of positions (learned embeddings, precomputed rotary caches) end somewhere, and a model need not say
@@ -13,39 +13,24 @@ export const boundPositions = definePass({
   name: "bound-positions",
   doc: "The program has room for no more positions than the model's tables do.",
   async run(graph, { options, report }) {
-    if (!graph.inputs.some((input) => nameOf(input) === "tokens")) return;
+    if (inputNamed(graph, "tokens") === undefined) return;
     const frontier = positionFunctions(graph);
     const capacity = capacityOf(graph);
     const reach = await largestThatWorks(frontier, capacity);
     if (reach === capacity) return;
     if (options.maxSeqLen !== undefined) report(diagnostics.tooFewPositions(options.maxSeqLen, reach));
-    const b = graph.edit("bound-positions");
-    b.substitute(
-      new Map([
-        ["S", sequenceLength(reach)],
-        ["P", pastLength(reach)],
-      ]),
-    );
+    graph.edit("bound-positions").substitute(lengthsUpTo(reach));
   },
 });
-
-/** Values that follow from positions alone, where they meet what does not. */
-function positionFunctions(graph: Graph): readonly Value[] {
-  const known = new Map<Value, boolean>();
-  const isFunction = (value: Value): boolean => {
-    if (!known.has(value)) known.set(value, value.node !== undefined && dependsOnPositionsOnly(value));
-    return known.get(value)!;
-  };
-  return graph.nodes
-    .flatMap((node) => node.results)
-    .filter((value) => isFunction(value) && [...value.users].some((user) => !user.results.every(isFunction)));
-}
 
 async function largestThatWorks(values: readonly Value[], capacity: number): Promise<number> {
   const works = async (length: number): Promise<boolean> => {
     try {
-      for (const value of values)
-        await (dependsOnPast(value) ? evaluateAt(value, length - 1, 1) : evaluateAt(value, 0, length));
+      for (const value of values) {
+        const [past, rest] = dependsOnPast(value) ? [length - 1, 1] : [0, length];
+        // Masks grow with the square of the length; tables, which end somewhere, are never that large.
+        if (isSmallAt(value, past, rest)) await evaluateAt(value, past, rest);
+      }
       return true;
     } catch (error) {
       if (error instanceof RangeError) return false;

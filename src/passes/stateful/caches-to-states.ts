@@ -3,8 +3,8 @@ import type { Builder, Graph, Value } from "../../ir/graph.ts";
 import { addDims, type Dim, floorDivideDims } from "../../tensor/dim.ts";
 import { elementCount } from "../../tensor/tensor.ts";
 import type { Cache } from "../caches.ts";
-import { pastLength } from "../canonical/bind-dimensions.ts";
-import { capacityOf, type Decoder, findDecoder, nameOf } from "../decoder.ts";
+import { type Decoder, findDecoder, inputNamed, nameOf } from "../decoder.ts";
+import { capacityOf, pastLength } from "../lengths.ts";
 import { definePass } from "../pass.ts";
 import { dependsOnPositionsOnly, evaluateAt } from "./positions.ts";
 
@@ -41,7 +41,7 @@ export const cachesToStates = definePass({
 function keepInState(b: Builder, graph: Graph, decoder: Decoder, cache: Cache, name: string): void {
   const { past, result, rows, order, heads } = cache;
   const capacity = capacityOf(graph);
-  const startPos = graph.inputs.find((input) => nameOf(input) === "start_pos")!;
+  const startPos = inputNamed(graph, "start_pos")!;
   const apart = heads === undefined ? rows : b("reshape", { x: rows, shape: b.dims(splitLast(rows, heads)) });
   const fresh = b("transpose", { x: apart }, { perm: order });
   const [batch, headCount, , width] = fresh.type.shape as readonly [Dim, Dim, Dim, Dim];
@@ -107,8 +107,8 @@ function nameCaches(graph: Graph, { caches }: Decoder): readonly { cache: Cache;
   let layer = 0;
   for (const node of graph.nodes) {
     if (node.op !== "nn.sdpa") continue;
-    take(node.args.k as Value, `kv.${layer}.key`);
-    take(node.args.v as Value, `kv.${layer}.value`);
+    take(node.arg("k"), `kv.${layer}.key`);
+    take(node.arg("v"), `kv.${layer}.value`);
     layer++;
   }
   for (const cache of left.values()) named.push({ cache, name: `kv.${named.length}` });

@@ -35,10 +35,8 @@ export const orderOperands = definePass({
 type Key = { readonly depth: number; readonly text: string };
 
 function reordered(node: Node, keyOf: (value: Value) => Key): Record<string, Value> | undefined {
-  const [[first, x], [second, y]] = Object.entries(node.args) as unknown as [
-    [string, Value],
-    [string, Value],
-  ];
+  const [first, second] = Object.keys(node.args) as [string, string];
+  const [x, y] = [node.arg(first), node.arg(second)];
   const [p, q] = [keyOf(x), keyOf(y)];
   const isInOrder = p.depth !== q.depth ? p.depth < q.depth : p.text <= q.text;
   return isInOrder ? undefined : { [first]: y, [second]: x };

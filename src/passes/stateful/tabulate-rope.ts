@@ -1,6 +1,8 @@
 import type { Node, Value } from "../../ir/graph.ts";
 import { memoryWeight, type WeightRef } from "../../ir/weights.ts";
-import { capacityOf } from "../decoder.ts";
+import { type Tensor, tensor } from "../../tensor/tensor.ts";
+import { inputNamed } from "../decoder.ts";
+import { capacityOf } from "../lengths.ts";
 import { definePass } from "../pass.ts";
 import { reportOf } from "../rule.ts";
 import { dependsOnPast, dependsOnPositionsOnly, evaluateAt } from "./positions.ts";
@@ -16,12 +18,12 @@ export const tabulateRope = definePass({
     const b = graph.edit("tabulate-rope");
     const capacity = capacityOf(graph);
     const report = reportOf(context, "position-table");
-    const startPos = graph.inputs.find(({ def }) => def.kind === "input" && def.name === "start_pos");
+    const startPos = inputNamed(graph, "start_pos");
     const tables = new Map<Value, Value | string>();
     const tableOf = async (perToken: Value): Promise<Value | string> => {
       const known = tables.get(perToken);
       if (known !== undefined) return known;
-      const made = await positionTable(perToken, capacity, `rope table ${tables.size}`);
+      const made = await positionTable(perToken, capacity);
       const table = typeof made === "string" ? made : b.constant(made);
       tables.set(perToken, table);
       return table;
@@ -48,8 +50,10 @@ export const tabulateRope = definePass({
 const takesRows = (node: Node): boolean => node.op === "nn.rope" && node.arg("cos").type.shape.length === 3;
 
 /** f32 [capacity, width]: a row for each position, from a value [1, S, width] that gives the rows of S positions. */
-async function positionTable(perToken: Value, capacity: number, id: string): Promise<WeightRef | string> {
+async function positionTable(perToken: Value, capacity: number): Promise<WeightRef | string> {
   if (!dependsOnPositionsOnly(perToken)) return "cos or sin depends on more than positions";
+  const length = perToken.type.shape[1]!;
+  if (typeof length === "number") return tableOfCalls(perToken, length, capacity);
   const rows = await evaluateAt(perToken, 0, capacity);
   const width = rows.shape.at(-1)!;
   if (dependsOnPast(perToken)) {
@@ -58,5 +62,18 @@ async function positionTable(perToken: Value, capacity: number, id: string): Pro
     const follows = one.data.every((value, i) => Object.is(value, rows.data[past * width + i]));
     if (!follows) return "cos or sin does not follow start_pos";
   }
-  return memoryWeight({ ...rows, shape: [capacity, width] }, id);
+  return memoryWeight({ ...rows, shape: [capacity, width] });
+}
+
+/** The table where calls have a fixed length: the rows of one call after another. */
+async function tableOfCalls(perToken: Value, length: number, capacity: number): Promise<WeightRef> {
+  const parts: Tensor[] = [];
+  for (let past = 0; past < capacity; past += length) parts.push(await evaluateAt(perToken, past, length));
+  const width = parts[0]!.shape.at(-1)!;
+  const table = tensor(parts[0]!.dtype, [capacity, width]);
+  for (const [i, { data }] of parts.entries()) {
+    const at = i * length * width;
+    table.data.set(data.subarray(0, table.data.length - at), at);
+  }
+  return memoryWeight(table);
 }

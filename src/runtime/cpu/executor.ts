@@ -9,7 +9,7 @@ import { evaluateSizes, type Sizes, solveSizes } from "./sizes.ts";
 
 type KernelsByName = ReadonlyMap<string, Kernel<OpSignature>>;
 
-export interface CpuExecutorOptions {
+interface CpuExecutorOptions {
   /** Reads a constant that is not in the graph itself, by its key. */
   loadConstant(key: string): Promise<Tensor>;
   /** By op name; the core's, unless given. */

@@ -1,4 +1,4 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import { BitnetcError, diagnostics, messageOf } from "../../errors.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | (string & {});
@@ -26,8 +26,6 @@ export async function renderChat(
       eos_token: specialTokens.eos ?? "",
     });
   } catch (cause) {
-    throw new BitnetcError(diagnostics.chatTemplate(cause instanceof Error ? cause.message : String(cause)), {
-      cause,
-    });
+    throw new BitnetcError(diagnostics.chatTemplate(messageOf(cause)), { cause });
   }
 }

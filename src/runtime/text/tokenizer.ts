@@ -1,4 +1,4 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import { BitnetcError, diagnostics, messageOf } from "../../errors.ts";
 import { incompleteCharacter, TextStream } from "./text-stream.ts";
 
 /** Text to token ids and back, as the model's tokenizer.json says. */
@@ -97,5 +97,3 @@ export function chatTemplateIn(configJson: string | undefined): string | undefin
   const chosen = named.find((entry) => entry?.name === "default") ?? named[0];
   return typeof chosen?.template === "string" ? chosen.template : undefined;
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { dataTypes, float, ints, type OnnxWriter } from "../onnx-writer.ts";
 import { type LinearWriter, matmulLinear, type Quantized, quantizeActivations } from "./linears.ts";
-import { type Linear, transposed } from "./weights.ts";
+import { type Linear, scaleTensor, transposed } from "./weights.ts";
 
 type Quantizer = (w: OnnxWriter, x: string) => Quantized;
 
@@ -71,7 +71,7 @@ export const bitLinear =
     const rescale = rescalings[rescaling];
     if (rescale === undefined) return matmulLinear(w, w.op("Div", [codes, scale]), linear);
     const product = w.op("MatMul", [codes, w.initializer(transposed(linear.weight))]);
-    return withBias(w, rescale(w, product, scale, tensor("f32", [1], [linear.scale!])), linear);
+    return withBias(w, rescale(w, product, scale, scaleTensor(linear)), linear);
   };
 
 /** The step size absmax / 127 instead of its inverse, behind the product too. */
@@ -79,7 +79,7 @@ export const stepBitLinear: LinearWriter = (w, x, linear) => {
   const step = w.op("Div", [atLeast(w, absmax(w, x), 1e-5), float(127)]);
   const codes = int8(w, w.op("Div", [x, step]));
   const product = w.op("MatMul", [codes, w.initializer(transposed(linear.weight))]);
-  const scaled = w.op("Mul", [w.op("Mul", [product, step]), tensor("f32", [1], [linear.scale!])]);
+  const scaled = w.op("Mul", [w.op("Mul", [product, step]), scaleTensor(linear)]);
   return withBias(w, scaled, linear);
 };
 
@@ -98,7 +98,7 @@ export const integerBitLinear =
     const zeros = [tensor("i8", [], [0]), tensor(stored, [], [offset])];
     const product = w.op("MatMulInteger", [w.op("Cast", [codes], { to: dataTypes.i8 }), weight, ...zeros]);
     const y = w.op("Cast", [product], { to: dataTypes.f32 });
-    const step = w.op("Mul", [w.op("Reciprocal", [scale]), tensor("f32", [1], [linear.scale!])]);
+    const step = w.op("Mul", [w.op("Reciprocal", [scale]), scaleTensor(linear)]);
     return withBias(w, w.op("Mul", [y, step]), linear);
   };
 
@@ -115,7 +115,7 @@ export const storages = {
     return { matrix: w.op("Transpose", [wide], { perm: [1, 0] }), isScaled: false };
   },
   "times the scale in the graph": (w, { weight, scale }) => ({
-    matrix: w.op("Mul", [w.initializer(transposed(weight)), float(scale!)]),
+    matrix: w.op("Mul", [w.initializer(transposed(weight)), float(scale as number)]),
     isScaled: true,
   }),
   "times the scale": (w, { weight, scale }) => ({
@@ -124,28 +124,34 @@ export const storages = {
         tensor(
           "f32",
           weight.shape,
-          Array.from(weight.data, (code) => code * scale!),
+          Array.from(weight.data, (code) => code * (scale as number)),
         ),
       ),
     ),
     isScaled: true,
   }),
   "divided by its inverse": (w, { weight, scale }) => ({
-    matrix: w.op("Div", [w.initializer(transposed(weight)), float(1 / scale!)]),
+    matrix: w.op("Div", [w.initializer(transposed(weight)), float(1 / (scale as number))]),
     isScaled: true,
   }),
   "int8, dequantised": (w, { weight, scale }) => {
     const codes = transposed(tensor("i8", weight.shape, Array.from(weight.data)));
-    return { matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale!)]), isScaled: true };
+    return {
+      matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale as number)]),
+      isScaled: true,
+    };
   },
   "int8, dequantised for each output": (w, { weight, scale }) => {
     const codes = transposed(tensor("i8", weight.shape, Array.from(weight.data)));
-    const scales = tensor("f32", [weight.shape[0]!], new Array(weight.shape[0]!).fill(scale!));
+    const scales = tensor("f32", [weight.shape[0]!], new Array(weight.shape[0]!).fill(scale));
     return { matrix: w.op("DequantizeLinear", [w.initializer(codes), scales], { axis: 1 }), isScaled: true };
   },
   "int2, dequantised": (w, { weight, scale }) => {
     const codes = transposed(tensor("i2", weight.shape, Array.from(weight.data)));
-    return { matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale!)]), isScaled: true };
+    return {
+      matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale as number)]),
+      isScaled: true,
+    };
   },
   "uint2 with a zero point, dequantised": (w, { weight, scale }) => {
     const codes = transposed(
@@ -156,7 +162,10 @@ export const storages = {
       ),
     );
     const zero = tensor("u2", [], [1]);
-    return { matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale!), zero]), isScaled: true };
+    return {
+      matrix: w.op("DequantizeLinear", [w.initializer(codes), float(scale as number), zero]),
+      isScaled: true,
+    };
   },
 } satisfies Record<
   string,
@@ -170,7 +179,7 @@ export const storedBitLinear =
     const { codes, scale } = quantizeActivations(w, x);
     const { matrix, isScaled } = storages[storage](w, linear);
     const y = w.op("MatMul", [w.op("Div", [codes, scale]), matrix]);
-    return withBias(w, isScaled ? y : w.op("Mul", [y, tensor("f32", [1], [linear.scale!])]), linear);
+    return withBias(w, isScaled ? y : w.op("Mul", [y, scaleTensor(linear)]), linear);
   };
 
 /** Gemm over rows, the weight as it lies in PyTorch. */
@@ -181,7 +190,7 @@ export const gemmBitLinear: LinearWriter = (w, x, linear) => {
   const rows = w.op("Reshape", [w.op("Div", [codes, scale]), ints(-1, inputs)]);
   const product = w.op("Gemm", [rows, linear.weight], { transB: 1 });
   const y = w.op("Reshape", [product, w.op("Concat", [lead, ints(outputs)], { axis: 0 })]);
-  return withBias(w, w.op("Mul", [y, tensor("f32", [1], [linear.scale!])]), linear);
+  return withBias(w, w.op("Mul", [y, scaleTensor(linear)]), linear);
 };
 
 /** Quantisation that is not BitNet's: one scale for the whole tensor, found at run time; asymmetric codes. */
@@ -189,7 +198,7 @@ export const dynamicLinear: LinearWriter = (w, x, linear) => {
   const [codes, scale, zero] = w.outputs("DynamicQuantizeLinear", [x], 3) as [string, string, string];
   const weight = transposed(tensor("i8", linear.weight.shape, Array.from(linear.weight.data)));
   const product = w.op("MatMulInteger", [codes, weight, zero, tensor("i8", [], [0])]);
-  const factor = w.op("Mul", [scale, tensor("f32", [1], [linear.scale!])]);
+  const factor = w.op("Mul", [scale, scaleTensor(linear)]);
   return withBias(w, w.op("Mul", [w.op("Cast", [product], { to: dataTypes.f32 }), factor]), linear);
 };
 

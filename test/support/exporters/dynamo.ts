@@ -3,7 +3,7 @@ import { dataTypes, float, int, ints, OnnxWriter } from "../onnx-writer.ts";
 import { writeDecoder } from "./decoder.ts";
 import { type LinearWriter, matmulLinear } from "./linears.ts";
 import { type ExportedModel, feedByName } from "./run.ts";
-import { inverseFrequencies, type Layer, type LlamaWeights } from "./weights.ts";
+import { inverseFrequencies, type Layer, type Linear, type LlamaWeights, scaleTensor } from "./weights.ts";
 
 type Float = "f32" | "f16" | "bf16";
 const lowest: Readonly<Record<Float, number>> = {
@@ -227,10 +227,11 @@ interface Casts {
 function halfLinear(
   w: OnnxWriter,
   x: string,
-  { weight, scale, bias }: { readonly weight: Tensor; readonly scale?: number; readonly bias?: Tensor },
+  layer: Linear,
   { weight: inModel, toModel, toFloat }: Casts,
 ): string {
-  const matrix = w.op("Transpose", [inModel(weight)], { perm: [1, 0] });
+  const { scale, bias } = layer;
+  const matrix = w.op("Transpose", [inModel(layer.weight)], { perm: [1, 0] });
   const plain = (): string => {
     if (scale === undefined) return w.op("MatMul", [x, matrix]);
     const wide = toFloat(x);
@@ -241,7 +242,7 @@ function halfLinear(
     const factor = w.op("Mul", [w.op("Reciprocal", [floor]), float(127)]);
     const codes = w.op("Clip", [w.op("Round", [w.op("Mul", [wide, factor])]), float(-128), float(127)]);
     const product = w.op("MatMul", [toModel(w.op("Div", [codes, factor])), matrix]);
-    return w.op("Mul", [product, inModel(tensor("f32", [1], [scale]))]);
+    return w.op("Mul", [product, inModel(scaleTensor(layer))]);
   };
   return bias === undefined ? plain() : w.op("Add", [plain(), inModel(bias)]);
 }

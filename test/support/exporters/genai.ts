@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { int, ints, OnnxWriter } from "../onnx-writer.ts";
 import { writeDecoder } from "./decoder.ts";
-import { type LinearWriter, matmulLinear } from "./linears.ts";
+import { fourBitBlocks, type LinearWriter, matmulLinear } from "./linears.ts";
 import { type ExportedModel, feedByName } from "./run.ts";
 import { type Linear, type LlamaWeights, rotaryTables } from "./weights.ts";
 
@@ -12,13 +12,18 @@ export interface GenaiOptions {
   readonly packsQkv?: boolean;
   /** Whether GroupQueryAttention rotates, or a RotaryEmbedding in front of it. */
   readonly rotatesInAttention?: boolean;
-  /** f32 for the inputs and outputs, and all that lies between. */
+  /** MultiHeadAttention, which is for as many key heads as query heads. */
+  readonly usesMultiHead?: boolean;
+  /** The embedding in blocks of 32 codes of four bits. */
+  readonly packsEmbedding?: boolean;
+  /** Keys that a query sees; -1: all. */
   readonly window?: number;
 }
 
 /** The shape that onnxruntime-genai's model builder gives to a Llama. */
 export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): ExportedModel {
-  const { linear = matmulLinear, packsQkv = true, rotatesInAttention = true, window = -1 } = options;
+  const { linear = matmulLinear, packsQkv = true, usesMultiHead = false, window = -1 } = options;
+  const rotatesInAttention = !usesMultiHead && (options.rotatesInAttention ?? true);
   const { config } = weights;
   const { heads, keyHeads, headDim, layers, eps } = config;
   const w = new OnnxWriter({ opset: 21, domains: { "com.microsoft": 1 } });
@@ -47,7 +52,17 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
       num_heads: count,
       rotary_embedding_dim: config.rotaryDim === headDim ? 0 : config.rotaryDim,
     });
-  const embedded = w.op("Gather", [weights.embedding, ids]);
+  const perHead = (x: string, scale: Tensor | undefined): string => {
+    if (scale === undefined) return x;
+    const split = w.op("Reshape", [x, ints(0, -1, headDim)]);
+    const normed = w.op("SimplifiedLayerNormalization", [split, scale], simplified);
+    return w.op("Reshape", [
+      normed,
+      w.op("Concat", [w.op("Shape", [x], { start: 0, end: 2 }), ints(-1)], { axis: 0 }),
+    ]);
+  };
+  const embedded =
+    options.packsEmbedding === true ? packedRows(ids) : w.op("Gather", [weights.embedding, ids]);
   const logits = writeDecoder(
     w,
     weights,
@@ -65,22 +80,35 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
         ) as [string, string, string, string];
         return { sum, normed };
       },
-      attention(x, { q, k, v }, index) {
+      attention(x, { q, k, v, qNorm, kNorm }, index) {
         const project = (): (string | undefined)[] => {
-          if (packsQkv && rotatesInAttention) return [linear(w, x, stacked(q, k, v)), undefined, undefined];
+          if (packsQkv && rotatesInAttention && qNorm === undefined)
+            return [linear(w, x, stacked(q, k, v)), undefined, undefined];
           const [flatQ, flatK, flatV] = [q, k, v].map((part) => linear(w, x, part)) as [
             string,
             string,
             string,
           ];
+          const [normedQ, normedK] = [perHead(flatQ, qNorm), perHead(flatK, kNorm)];
           return rotatesInAttention
-            ? [flatQ, flatK, flatV]
-            : [rotate(flatQ, heads), rotate(flatK, keyHeads), flatV];
+            ? [normedQ, normedK, flatV]
+            : [rotate(normedQ, heads), rotate(normedK, keyHeads), flatV];
         };
+        const projected = project();
+        if (usesMultiHead) {
+          const [mixed, ...present] = w.outputs(
+            "com.microsoft::MultiHeadAttention",
+            [...projected, undefined, undefined, undefined, ...pasts[index]!],
+            3,
+            { num_heads: heads, scale: 1 / Math.sqrt(headDim), unidirectional: 1 },
+          );
+          presents.push([...present]);
+          return mixed!;
+        }
         const tables = rotatesInAttention ? [cos, sin] : [undefined, undefined];
         const [attended, ...present] = w.outputs(
           "com.microsoft::GroupQueryAttention",
-          [...project(), ...pasts[index]!, lengths, total, ...tables],
+          [...projected, ...pasts[index]!, lengths, total, ...tables],
           3,
           {
             num_heads: heads,
@@ -117,9 +145,16 @@ export function genaiLlama(weights: LlamaWeights, options: GenaiOptions = {}): E
     ...(!rotatesInAttention && { position_ids: "i64" }),
   });
   return { source: w.source, feed, caches };
+
+  function packedRows(indices: string): string {
+    const { packed, scales } = fourBitBlocks(weights.embedding, 32);
+    const data = { ...packed, shape: [config.vocab, config.hidden / 2] };
+    const attributes = { bits: 4, block_size: 32, gather_axis: 0, quantize_axis: 1 };
+    return w.op("com.microsoft::GatherBlockQuantized", [data, indices, scales], attributes);
+  }
 }
 
-/** Several linears of one input as one with the outputs side by side; ternary ones must share their scale. */
+/** Several linears of one input as one, with the outputs side by side. */
 export function stacked(...parts: readonly Linear[]): Linear {
   const join = (tensors: readonly Tensor[]): Tensor => {
     const rows = tensors.reduce((n, { shape }) => n + shape[0]!, 0);
@@ -132,7 +167,9 @@ export function stacked(...parts: readonly Linear[]): Linear {
   const [first] = parts as [Linear, ...Linear[]];
   return {
     weight: join(parts.map(({ weight }) => weight)),
-    ...(first.scale !== undefined && { scale: first.scale }),
+    ...(first.scale !== undefined && {
+      scale: parts.flatMap(({ weight, scale }) => new Array<number>(weight.shape[0]!).fill(scale as number)),
+    }),
     ...(first.bias && { bias: join(parts.map(({ bias }) => bias!)) }),
   };
 }

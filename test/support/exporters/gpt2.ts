@@ -3,7 +3,7 @@ import { float, int, ints } from "../onnx-writer.ts";
 import { activate } from "./decoder.ts";
 import { gemmLinear } from "./linears.ts";
 import { type ExportedModel, feedByName } from "./run.ts";
-import { TorchScriptWriter } from "./torchscript.ts";
+import { TorchScriptWriter } from "./torchscript-writer.ts";
 import { type Linear, Random, transposed } from "./weights.ts";
 
 const lowest = -3.4028234663852886e38;

@@ -1,6 +1,6 @@
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { float, ints, type OnnxWriter } from "../onnx-writer.ts";
-import { type Linear, transposed } from "./weights.ts";
+import { type Linear, scaleTensor, transposed } from "./weights.ts";
 
 /** Writes a linear layer; returns its result. */
 export type LinearWriter = (w: OnnxWriter, x: string, linear: Linear) => string;
@@ -11,7 +11,7 @@ const withBias = (w: OnnxWriter, y: string, { bias }: Linear): string =>
 /** x · Wᵀ with the transposed weight, as exporters fold it; · scale behind. */
 export const matmulLinear: LinearWriter = (w, x, linear) => {
   const y = w.op("MatMul", [x, w.initializer(transposed(linear.weight))]);
-  const scaled = linear.scale === undefined ? y : w.op("Mul", [y, tensor("f32", [1], [linear.scale])]);
+  const scaled = linear.scale === undefined ? y : w.op("Mul", [y, scaleTensor(linear)]);
   return withBias(w, scaled, linear);
 };
 
@@ -78,7 +78,9 @@ export const matmulTwoBits =
     const [N, K] = weight.shape as [number, number];
     const blocks = Math.ceil(K / blockSize);
     const codes = { ...weight, data: weight.data.map((code) => code + (zeroPoint ?? 2)) } as Tensor;
-    const scales = tensor("f32", [N, blocks], new Array(N * blocks).fill(scale ?? 1));
+    const scaleOf = (row: number): number => (typeof scale === "object" ? scale[row]! : (scale ?? 1));
+    const values = Array.from({ length: N * blocks }, (_, i) => scaleOf(Math.floor(i / blocks)));
+    const scales = tensor("f32", [N, blocks], values);
     const zeros = zeroPoint === undefined ? undefined : packZeroPoints(zeroPoint, N, blocks, 2);
     const attributes = { K, N, bits: 2, block_size: blockSize };
     const y = w.op(
@@ -89,24 +91,34 @@ export const matmulTwoBits =
     return withBias(w, y, { weight, ...(bias && { bias }) });
   };
 
+/** A matrix rounded to four bits: packed codes around 8, and a scale for each block of a row. */
+export function fourBitBlocks(
+  matrix: Tensor,
+  blockSize: number,
+): { readonly packed: Tensor; readonly scales: Tensor } {
+  const [rows, columns] = matrix.shape as [number, number];
+  const blocks = Math.ceil(columns / blockSize);
+  const scales = new Float32Array(rows * blocks);
+  const blockOf = (i: number): number =>
+    Math.floor(i / columns) * blocks + Math.floor((i % columns) / blockSize);
+  matrix.data.forEach((value, i) => {
+    scales[blockOf(i)] = Math.max(scales[blockOf(i)]!, Math.abs(value) / 7);
+  });
+  const codes = matrix.data.map((value, i) => Math.round(value / scales[blockOf(i)]!) + 8);
+  return {
+    packed: packBlocks({ ...matrix, data: codes } as Tensor, 4, blockSize),
+    scales: tensor("f32", [rows, blocks], scales),
+  };
+}
+
 /** Dense weights rounded to four bits, each block with a scale of its own. */
 export const matmulFourBits =
   (blockSize: number): LinearWriter =>
   (w, x, { weight, bias }) => {
     const [N, K] = weight.shape as [number, number];
-    const blocks = Math.ceil(K / blockSize);
-    const scales = new Float32Array(N * blocks);
-    weight.data.forEach((value, i) => {
-      const block = Math.floor(i / K) * blocks + Math.floor((i % K) / blockSize);
-      scales[block] = Math.max(scales[block]!, Math.abs(value) / 7);
-    });
-    const codes = weight.data.map((value, i) => {
-      const block = Math.floor(i / K) * blocks + Math.floor((i % K) / blockSize);
-      return Math.round(value / scales[block]!) + 8;
-    });
-    const packed = packBlocks({ ...weight, data: codes } as Tensor, 4, blockSize);
+    const { packed, scales } = fourBitBlocks(weight, blockSize);
     const attributes = { K, N, bits: 4, block_size: blockSize, accuracy_level: 4 };
-    const y = w.op("com.microsoft::MatMulNBits", [x, packed, tensor("f32", [N, blocks], scales)], attributes);
+    const y = w.op("com.microsoft::MatMulNBits", [x, packed, scales], attributes);
     return withBias(w, y, { weight, ...(bias && { bias }) });
   };
 

@@ -4,9 +4,16 @@ import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 export interface Linear {
   /** f32 [N, K]; -1, 0 and 1 where there is a scale. */
   readonly weight: Tensor;
-  readonly scale?: number;
+  /** One number, or one for each output. */
+  readonly scale?: number | readonly number[];
   readonly bias?: Tensor;
 }
+
+/** f32 [1] or [N]: the scale of a ternary layer as a tensor. */
+export const scaleTensor = ({ scale }: Linear): Tensor => {
+  const values = typeof scale === "number" ? [scale] : [...scale!];
+  return tensor("f32", [values.length], values);
+};
 
 export interface Layer {
   readonly q: Linear;

@@ -1,8 +1,17 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import {
+  alongAxis,
+  castTo,
+  literal,
+  rangeOf,
+  rankOf,
+  reshapeTo,
+  shapeOf,
+  sizeOf,
+} from "../../../ir/shorthand.ts";
 import { productOf } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { axisAttribute } from "./arguments.ts";
-import { alongAxis, castTo, literal, rangeOf, rankOf, reshapeTo, shapeOf, sizeOf } from "./build.ts";
 
 /** Maps an op of one tensor; `f` gives the formula. */
 const activation =

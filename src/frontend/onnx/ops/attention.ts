@@ -1,8 +1,8 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import { castTo, rankOf, reshapeTo, sizeOf } from "../../../ir/shorthand.ts";
 import type { Dim } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { dtypeAttribute, wanted, wants } from "./arguments.ts";
-import { castTo, rankOf, reshapeTo, sizeOf } from "./build.ts";
 import { RotaryEmbedding } from "./rotary.ts";
 import {
   type AttentionInputs,

@@ -1,7 +1,16 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import {
+  alongAxis,
+  expandTo,
+  literal,
+  rangeOf,
+  rankOf,
+  reshapeTo,
+  sizeOf,
+  transposeTo,
+} from "../../../ir/shorthand.ts";
 import { type Dim, productOf } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer } from "../importer.ts";
-import { alongAxis, expandTo, literal, rangeOf, rankOf, reshapeTo, sizeOf, transposeTo } from "./build.ts";
 
 /** A tensor whose axes have names: a letter of the equation, or `.0`, `.1`, … for those an ellipsis stands for. */
 interface Term {

@@ -1,10 +1,10 @@
 import type { Value } from "../../../ir/graph.ts";
 import type { ArithmeticOp, ComparisonOp, UnaryOp } from "../../../ir/ops/signatures.ts";
+import { castTo, rankOf } from "../../../ir/shorthand.ts";
 import { type DType, isFloat } from "../../../tensor/dtype.ts";
 import { tensor } from "../../../tensor/tensor.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { dtypeAttribute, normalizeAxis } from "./arguments.ts";
-import { castTo, rankOf } from "./build.ts";
 
 const unary =
   (op: UnaryOp): Importer =>

@@ -1,8 +1,4 @@
 import type { Value } from "../../../ir/graph.ts";
-import { inlineWeight } from "../../../ir/weights.ts";
-import type { Tensor } from "../../../tensor/tensor.ts";
-import type { Importer, ImporterTable } from "../importer.ts";
-import { dtypeAttribute, has, normalizeAxis, sizesInput, wanted } from "./arguments.ts";
 import {
   alongAxis,
   castTo,
@@ -14,7 +10,11 @@ import {
   shapeOf,
   sizeOf,
   sliceAxis,
-} from "./build.ts";
+} from "../../../ir/shorthand.ts";
+import { inlineWeight } from "../../../ir/weights.ts";
+import type { Tensor } from "../../../tensor/tensor.ts";
+import type { Importer, ImporterTable } from "../importer.ts";
+import { dtypeAttribute, has, normalizeAxis, sizesInput, wanted } from "./arguments.ts";
 
 const zero: Tensor = { dtype: "f32", shape: [1], data: new Float32Array(1) };
 

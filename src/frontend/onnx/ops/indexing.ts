@@ -1,6 +1,4 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
-import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
-import { axisAttribute, has, normalizeAxis } from "./arguments.ts";
 import {
   alongAxis,
   castTo,
@@ -11,7 +9,9 @@ import {
   reshapeTo,
   shapeOf,
   sizeOf,
-} from "./build.ts";
+} from "../../../ir/shorthand.ts";
+import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
+import { axisAttribute, has, normalizeAxis } from "./arguments.ts";
 
 const indicesInput = (context: ImportContext): Value => castTo(context.b, context.input(1), "i64");
 

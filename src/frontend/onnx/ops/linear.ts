@@ -1,7 +1,7 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import { castTo, literal, rankOf, reshapeTo, sizeOf, transposeLast } from "../../../ir/shorthand.ts";
 import { isFloat } from "../../../tensor/dtype.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
-import { castTo, literal, rankOf, reshapeTo, sizeOf, transposeLast } from "./build.ts";
 import { saturate } from "./quantization.ts";
 
 /** x times a constant factor; x itself for 1. */

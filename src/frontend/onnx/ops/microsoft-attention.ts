@@ -1,9 +1,18 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import {
+  castTo,
+  literal,
+  rankOf,
+  reshapeTo,
+  shapeOf,
+  sizeOf,
+  sliceAxis,
+  transposeTo,
+} from "../../../ir/shorthand.ts";
 import { addDims, type Dim, floorDivideDims, multiplyDims, sameDim } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { has, wanted } from "./arguments.ts";
 import { scaleOf } from "./attention.ts";
-import { castTo, literal, rankOf, reshapeTo, shapeOf, sizeOf, sliceAxis, transposeTo } from "./build.ts";
 import { MicrosoftRotaryEmbedding, rotaryRows, rotate } from "./rotary.ts";
 import {
   appendRows,

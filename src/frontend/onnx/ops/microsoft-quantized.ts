@@ -1,10 +1,10 @@
 import type { Value } from "../../../ir/graph.ts";
+import { castTo, reshapeTo } from "../../../ir/shorthand.ts";
 import { reshapeWeight, type WeightRef } from "../../../ir/weights.ts";
 import { elementCount } from "../../../tensor/tensor.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { normalizeAxis } from "./arguments.ts";
 import { asRows, dequantizeWeight, unpackCodes } from "./block-quantized.ts";
-import { castTo, reshapeTo } from "./build.ts";
 import { integerProduct } from "./linear.ts";
 import { dynamicallyQuantized } from "./quantization.ts";
 

@@ -1,9 +1,9 @@
 import type { Value } from "../../../ir/graph.ts";
+import { rankOf, reshapeTo, shapeOf, transposeLast, transposeTo } from "../../../ir/shorthand.ts";
 import { isFloat } from "../../../tensor/dtype.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { swish } from "./activation.ts";
 import { normalizeAxis } from "./arguments.ts";
-import { rankOf, reshapeTo, shapeOf, transposeLast, transposeTo } from "./build.ts";
 import { generateImporters } from "./generate.ts";
 import { indexingImporters } from "./indexing.ts";
 import { scaledBy } from "./linear.ts";

@@ -1,7 +1,7 @@
+import { rankOf, reshapeTo, shapeOf, sizeOf, sliceAxis } from "../../../ir/shorthand.ts";
 import { addDims, ceilDivideDims, type Dim, isSymbolic, unboundedDim } from "../../../tensor/dim.ts";
 import type { Importer, ImporterTable } from "../importer.ts";
 import { axisAttribute, has, intsFrom, normalizeAxes, sizesInput } from "./arguments.ts";
-import { rankOf, reshapeTo, shapeOf, sizeOf, sliceAxis } from "./build.ts";
 
 const Concat: Importer = (context) => {
   const inputs = context.node.inputs.map((_, i) => context.input(i));

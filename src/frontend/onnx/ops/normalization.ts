@@ -1,9 +1,18 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import {
+  alongAxis,
+  castTo,
+  elementCountOf,
+  literal,
+  rankOf,
+  reshapeTo,
+  shapeOf,
+  sizeOf,
+} from "../../../ir/shorthand.ts";
 import { type Dim, floorDivideDims, productOf, sameDim } from "../../../tensor/dim.ts";
 import type { DType } from "../../../tensor/dtype.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { axisAttribute, dtypeAttribute, normalizeAxes, wanted, wants } from "./arguments.ts";
-import { alongAxis, castTo, elementCountOf, literal, rankOf, reshapeTo, shapeOf, sizeOf } from "./build.ts";
 
 const meanOver = (b: Builder, x: Value, axes: readonly number[]): Value =>
   b("reduce_mean", { x }, { axes, keepdims: true });
@@ -107,12 +116,12 @@ const RMSNormalization: Importer = (context) => {
   return wanted(context, rmsNorm(context.b, norm, context.input(1)), () => inverseRms(context.b, norm));
 };
 
-/** input + skip, + bias if there is one. */
+/** input + skip; a bias belongs to the linear layer that computed skip. */
 function residual(context: ImportContext, biasIndex: number): Value {
   const { b } = context;
-  const sum = b("add", { a: context.input(0), b: context.input(1) });
   const bias = context.optional(biasIndex);
-  return bias === undefined ? sum : b("add", { a: sum, b: bias });
+  const skip = bias === undefined ? context.input(1) : b("add", { a: context.input(1), b: bias });
+  return b("add", { a: context.input(0), b: skip });
 }
 
 /** Inputs: input, skip, gamma, bias?. Results: the norm of the sum, Mean?, InvStdDev?, the sum?. */

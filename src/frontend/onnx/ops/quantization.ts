@@ -1,10 +1,4 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
-import type { WeightRef } from "../../../ir/weights.ts";
-import { ceilDivideDims, type Dim, multiplyDims } from "../../../tensor/dim.ts";
-import { type DType, integerRange } from "../../../tensor/dtype.ts";
-import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
-import { dtypeAttribute, normalizeAxis, wanted } from "./arguments.ts";
-import { dequantizeWeight } from "./block-quantized.ts";
 import {
   alongAxis,
   castTo,
@@ -16,7 +10,13 @@ import {
   shapeOf,
   sizeOf,
   sliceAxis,
-} from "./build.ts";
+} from "../../../ir/shorthand.ts";
+import type { WeightRef } from "../../../ir/weights.ts";
+import { ceilDivideDims, type Dim, multiplyDims } from "../../../tensor/dim.ts";
+import { type DType, integerRange } from "../../../tensor/dtype.ts";
+import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
+import { dtypeAttribute, normalizeAxis, wanted } from "./arguments.ts";
+import { dequantizeWeight } from "./block-quantized.ts";
 
 /** How the scales of QuantizeLinear and DequantizeLinear lie over the tensor. */
 interface Granularity {

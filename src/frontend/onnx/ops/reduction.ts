@@ -1,9 +1,9 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
 import type { ReduceOp } from "../../../ir/ops/signatures.ts";
+import { castTo, literal, rankOf, reshapeTo, shapeOf } from "../../../ir/shorthand.ts";
 import { isFloat } from "../../../tensor/dtype.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { axisAttribute, intsFrom, normalizeAxes } from "./arguments.ts";
-import { castTo, literal, rankOf, reshapeTo, shapeOf } from "./build.ts";
 
 type Reduce = (op: ReduceOp, x: Value) => Value;
 

@@ -1,7 +1,7 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
+import { castTo, rangeOf, rankOf, reshapeTo, shapeOf, sizeOf } from "../../../ir/shorthand.ts";
 import { type Dim, floorDivideDims, multiplyDims } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer } from "../importer.ts";
-import { castTo, rangeOf, rankOf, reshapeTo, shapeOf, sizeOf } from "./build.ts";
 import { mergeHeads, splitHeads } from "./scaled-dot-product.ts";
 
 /** cos and sin, one row a token: [B or 1, S, R/2]. */

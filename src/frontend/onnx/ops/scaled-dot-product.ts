@@ -1,14 +1,5 @@
 import type { Builder, Value } from "../../../ir/graph.ts";
 import {
-  addDims,
-  type Dim,
-  floorDivideDims,
-  multiplyDims,
-  sameDim,
-  subtractDims,
-} from "../../../tensor/dim.ts";
-import type { DType } from "../../../tensor/dtype.ts";
-import {
   castTo,
   expandTo,
   literal,
@@ -18,7 +9,16 @@ import {
   sizeOf,
   transposeLast,
   transposeTo,
-} from "./build.ts";
+} from "../../../ir/shorthand.ts";
+import {
+  addDims,
+  type Dim,
+  floorDivideDims,
+  multiplyDims,
+  sameDim,
+  subtractDims,
+} from "../../../tensor/dim.ts";
+import type { DType } from "../../../tensor/dtype.ts";
 
 /** [B, S, H·D] → [B, H, S, D] */
 export function splitHeads(b: Builder, x: Value, heads: Dim): Value {

@@ -1,9 +1,17 @@
 import type { Value } from "../../../ir/graph.ts";
 import { broadcastShapes, reshapedShape } from "../../../ir/ops/shapes.ts";
+import {
+  elementCountOf,
+  expandTo,
+  rankOf,
+  reshapeTo,
+  shapeOf,
+  sizeOf,
+  transposeTo,
+} from "../../../ir/shorthand.ts";
 import { type Dim, floorDivideDims, multiplyDims, productOf } from "../../../tensor/dim.ts";
 import type { ImportContext, Importer, ImporterTable } from "../importer.ts";
 import { axisAttribute, intsFrom, normalizeAxes, sizesInput } from "./arguments.ts";
-import { elementCountOf, expandTo, rankOf, reshapeTo, shapeOf, sizeOf, transposeTo } from "./build.ts";
 
 /** 0 copies the input's size unless `allowzero`; one -1 takes what is left. */
 const Reshape: Importer = (context) => {

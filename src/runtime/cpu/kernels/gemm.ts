@@ -4,7 +4,7 @@ import { Scratch } from "./scratch.ts";
 /** Writes `count` rows of K numbers, from row `from` on, to the start of a panel. */
 export type LoadRows = (panel: Float64Array, from: number, count: number) => void;
 
-export interface Product {
+interface Product {
   readonly rows: number;
   readonly columns: number;
   /** K: the length of the sums. */

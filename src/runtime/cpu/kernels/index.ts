@@ -8,7 +8,7 @@ import { neuralKernels } from "./neural.ts";
 import { reductionKernels } from "./reduction.ts";
 
 /** A kernel for every op of the core, or it does not compile. */
-export const cpuKernels: KernelTable<CoreOps> = {
+const cpuKernels: KernelTable<CoreOps> = {
   ...elementwiseKernels,
   ...reductionKernels,
   ...movementKernels,

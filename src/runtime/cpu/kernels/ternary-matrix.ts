@@ -39,7 +39,7 @@ export function ternaryMatrix(weight: Tensor, group: number): TernaryMatrix {
 
 function ternaryCodes({ dtype, shape, data }: Tensor): Int8Array {
   if (isTernaryBlock(dtype) && data instanceof Uint8Array)
-    return unpackTernary(dtype as "tq2_0" | "tq1_0", data, shape[0]!, shape[1]!);
+    return unpackTernary(dtype, data, shape[0]!, shape[1]!);
   return data as Int8Array;
 }
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
-import { type FileSet, readAll } from "../../tensor/source.ts";
-import type { ModelInfo } from "../model.ts";
+import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import { type FileSet, readAll } from "../tensor/source.ts";
 import { parseJson, readJson, readText } from "./json-file.ts";
+import type { ModelInfo } from "./model.ts";
 
 const id = z.int().nonnegative();
 const ids = z.union([id, z.array(id)]).nullish();

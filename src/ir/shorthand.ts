@@ -1,14 +1,19 @@
-import type { Builder, Value } from "../../../ir/graph.ts";
-import { sameShape } from "../../../ir/type.ts";
-import { inlineWeight } from "../../../ir/weights.ts";
-import { type Dim, productOf } from "../../../tensor/dim.ts";
-import type { DType } from "../../../tensor/dtype.ts";
-import { roundToDType, tensor } from "../../../tensor/tensor.ts";
+import { type Dim, productOf } from "../tensor/dim.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { tensor } from "../tensor/tensor.ts";
+import type { Builder, Value } from "./graph.ts";
+import { sameShape } from "./type.ts";
+import { inlineWeight } from "./weights.ts";
 
+// What is written most with a builder, in a word each. A step that would change nothing adds no node.
+
+/** How many axes a value has. */
 export const rankOf = (value: Value): number => value.type.shape.length;
+/** The sizes of a value's axes. */
 export const shapeOf = (value: Value): readonly Dim[] => value.type.shape;
 /** The size of axis `axis`; negative ones count from the end. */
 export const sizeOf = (value: Value, axis: number): Dim => value.type.shape.at(axis)!;
+/** How many elements a value has. */
 export const elementCountOf = (value: Value): Dim => productOf(value.type.shape);
 
 /** The value in another dtype. */
@@ -19,17 +24,18 @@ export const castTo = (b: Builder, x: Value, to: DType): Value =>
 export function literal(b: Builder, dtype: DType, values: number | readonly number[]): Value {
   const isScalar = typeof values === "number";
   const list = isScalar ? [values] : values;
-  const value = tensor(dtype, isScalar ? [] : [list.length], list);
-  roundToDType(dtype, value.data);
-  return b.constant(inlineWeight(value));
+  return b.constant(inlineWeight(tensor(dtype, isScalar ? [] : [list.length], list)));
 }
 
+/** The elements of x in another shape. */
 export const reshapeTo = (b: Builder, x: Value, shape: readonly Dim[]): Value =>
   sameShape(shapeOf(x), shape) ? x : b("reshape", { x, shape: b.dims(shape) });
 
+/** x broadcast to a shape. */
 export const expandTo = (b: Builder, x: Value, shape: readonly Dim[]): Value =>
   sameShape(shapeOf(x), shape) ? x : b("expand", { x, shape: b.dims(shape) });
 
+/** x with its axes in another order: axis i of the result is axis perm[i] of x. */
 export const transposeTo = (b: Builder, x: Value, perm: readonly number[]): Value =>
   perm.every((axis, i) => axis === i) ? x : b("transpose", { x }, { perm });
 
