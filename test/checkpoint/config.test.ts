@@ -177,6 +177,7 @@ describe("what config.json asks for and is not supported", () => {
   });
 
   it.each([
+    [{ max_position_embeddings: 1e9 }, "max_position_embeddings"],
     [{ hidden_act: "tanh" }, "hidden_act"],
     [{ quantization_config: { quant_method: "gptq" } }, "quantization_config.quant_method"],
     [
