@@ -43,12 +43,18 @@ export const readWeight = (ref: WeightRef): Promise<Tensor> => ref.rows(0, rowCo
 
 export function inlineWeight(value: Tensor, id?: string): WeightRef {
   return {
-    id: id ?? `${value.dtype}${JSON.stringify(value.shape)}=${Array.from(value.data, numberText).join(",")}`,
+    id: id ?? `${value.dtype}${JSON.stringify(value.shape)}=${elementsText(value)}`,
     dtype: value.dtype,
     shape: value.shape,
     inline: value,
     rows: async (from, to) => sliceRows(value, from, to),
   };
+}
+
+/** Stands for a tensor's elements: a few as they are, many by a hash, which keeps ids and dumps short. */
+function elementsText({ data }: Tensor): string {
+  const text = Array.from(data, numberText).join(",");
+  return data.length <= 16 ? text : sha256Hex(new TextEncoder().encode(text));
 }
 
 /** A tensor that was computed ahead of time, whatever its size; small ones are held in the graph. */
