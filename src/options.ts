@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { BitnetcError, diagnostics } from "./errors.ts";
+import * as z from "zod";
+import * as diagnostics from "./diagnostics.ts";
+import { BitnetcError } from "./errors.ts";
 import type { Plugin } from "./plugin.ts";
 import type { Tensor } from "./tensor/tensor.ts";
 
@@ -8,9 +9,9 @@ export const mostPositions = 2 ** 24;
 
 /** Options of a compilation, as a user gives them; every one has a default. */
 export const optionsSchema = z.strictObject({
-  /** Who runs the program's delegate. */
-  backend: z.enum(["webgpu"]).default("webgpu"),
-  /** Storage of ternary weights. */
+  /** Who runs the program: bitnetc's own delegate, or the portable kernels of any ExecuTorch runtime. */
+  backend: z.enum(["webgpu", "portable"]).default("webgpu"),
+  /** Storage of ternary weights; portable kernels take int8 and nothing smaller. */
   weights: z.enum(["tq2_0", "tq1_0"]).default("tq2_0"),
   /** What `bitnet.linear` does to its input; left out, what the model itself does. */
   activations: z.enum(["int8-per-token", "float"]).optional(),
