@@ -57,6 +57,8 @@ describe("bitnetc compile", () => {
       "fused",
       "stateful",
       "packed",
+      "partitioned",
+      "planned",
     ]);
   });
 
@@ -80,6 +82,8 @@ describe("bitnetc compile", () => {
       "2-fused.txt",
       "3-stateful.txt",
       "4-packed.txt",
+      "5-partitioned.txt",
+      "6-planned.txt",
     ]);
     for (const file of files) expect(readFileSync(folder.file(`dump/${file}`), "utf8")).toContain("output");
   });
