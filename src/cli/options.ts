@@ -149,6 +149,14 @@ export const options = {
     commands: ["compile", "explain"],
     inConfig: true,
   }),
+  customOps: option({
+    placeholder: "LIBRARY",
+    description:
+      "custom kernels that a portable program may call; llama is ExecuTorch's extension for language models",
+    schema: shape.customOps,
+    commands: ["compile", "explain"],
+    inConfig: true,
+  }),
   weights: option({
     placeholder: "FORMAT",
     description: "how ternary weights are stored",

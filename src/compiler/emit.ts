@@ -53,9 +53,10 @@ export async function emit(lowered: Lowered<"planned">, sink: Sink): Promise<Wri
   );
 }
 
-/** The graph as calls of kernels that every ExecuTorch runtime has. */
-function emitPortable({ graph, info, report }: Lowered<"planned">, sink: Sink): Promise<WrittenProgram> {
-  const kernels = lowerToKernels(graph);
+/** The graph as calls of kernels that every ExecuTorch runtime has, and of custom ones where options allow them. */
+function emitPortable(lowered: Lowered<"planned">, sink: Sink): Promise<WrittenProgram> {
+  const { graph, info, report } = lowered;
+  const kernels = lowerToKernels(graph, lowered.compilation.context.options.customOps);
   const { method, constants, constantOffsets } = toMethod("forward", kernels);
   const tokens = kernels.inputs.find(({ name }) => name === "tokens")?.shape.at(-1);
   const capacity = tokens === undefined ? 0 : capacityOf(graph);
@@ -69,6 +70,7 @@ function emitPortable({ graph, info, report }: Lowered<"planned">, sink: Sink): 
               ...runnerMethods(graph, info, capacity),
               // Of one call; longer prompts take several.
               get_max_seq_len: Math.min(capacity, maxOf(tokens)),
+              use_sdpa_with_kv_cache: kernels.calls.some(({ op }) => op === "llama::sdpa_with_kv_cache.out"),
             },
       namedData: textBlobs(info, report),
       constants: { blob: constantSegment(constants), offsets: constantOffsets },

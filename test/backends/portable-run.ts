@@ -5,6 +5,7 @@ import type { Graph } from "../../src/ir/graph.ts";
 import { coreOps } from "../../src/ir/ops/index.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
 import { readWeight } from "../../src/ir/weights.ts";
+import type { Options } from "../../src/options.ts";
 import { toProgramGraph } from "../../src/passes/to-program-graph.ts";
 import { createCpuExecutor } from "../../src/runtime/cpu/executor.ts";
 import { openPortable } from "../../src/runtime/cpu/portable/open-portable.ts";
@@ -21,9 +22,12 @@ type Run = (inputs: Inputs) => Promise<Record<string, Tensor>>;
 export const graphOf = (text: string): Graph => parseGraph(text, coreOps, () => undefined);
 
 /** A program whose method calls kernels and which has nothing else. */
-export async function writePortable(graph: Graph): Promise<Uint8Array> {
+export async function writePortable(
+  graph: Graph,
+  customOps: Options["customOps"] = "none",
+): Promise<Uint8Array> {
   const sink = memorySink();
-  const { method, constants, constantOffsets } = toMethod("forward", lowerToKernels(graph));
+  const { method, constants, constantOffsets } = toMethod("forward", lowerToKernels(graph, customOps));
   await writeKernelProgram(
     {
       methods: [method],
@@ -37,8 +41,8 @@ export async function writePortable(graph: Graph): Promise<Uint8Array> {
 }
 
 /** The graph lowered, written, read back and run call by call. */
-export async function runPortable(graph: Graph): Promise<Run> {
-  const file = await readProgram(bytesSource("test", await writePortable(graph)));
+export async function runPortable(graph: Graph, customOps: Options["customOps"] = "none"): Promise<Run> {
+  const file = await readProgram(bytesSource("test", await writePortable(graph, customOps)));
   const program = await openPortable(file, "forward");
   const executor = await program.execute!(program);
   return (inputs) => executor.run(inputs);

@@ -42,6 +42,13 @@ describe("bitnetc compile", () => {
     expect((await runCli("run", out, "--prompt", "a")).err).toContain("error[not-a-language-model]");
   });
 
+  it("takes custom kernels for portable programs only", async () => {
+    const args = ["compile", model, "-o", out, "--custom-ops", "llama"];
+    expect((await runCli(...args, "--backend", "portable")).code).toBe(0);
+    const { code, err } = await runCli(...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("--backend portable") });
+  });
+
   it("reports phases, ops and sizes as JSON", async () => {
     const { out: printed } = await runCli("compile", model, "-o", out, "--json");
     const report = JSON.parse(printed);

@@ -1,7 +1,8 @@
 /**
  * The operators of ExecuTorch's portable kernel library that programs use, with every argument of their schemas in
  * order (pytorch native_functions.yaml; executorch kernels/portable/functions.yaml and kernels/prim_ops), the out left
- * out: a kernel call ends with the out and, once more, with the result.
+ * out: a kernel call ends with the out and, once more, with the result. That of `llama` is of its extension for
+ * language models (executorch extension/llm/custom_ops).
  */
 
 /** What an argument takes. `none` is one that is always left empty. */
@@ -108,6 +109,20 @@ export const tensorOps = {
   "aten::sum.IntList_out": typedReduction,
   "aten::amax.out": reduction,
   "aten::amin.out": reduction,
+  /** Writes to its caches, too. */
+  "llama::sdpa_with_kv_cache.out": {
+    query: "tensor",
+    key: "tensor",
+    value: "tensor",
+    key_cache: "tensor",
+    value_cache: "tensor",
+    start_pos: "int",
+    seq_len: "int",
+    attn_mask: "none",
+    dropout_p: "scalar",
+    is_causal: "bool",
+    scale: "scalar?",
+  },
 } as const satisfies Readonly<Record<string, Schema>>;
 
 /** Operators that change their first argument; the result at the end of the call is that argument again. */

@@ -1,6 +1,13 @@
 import type { Graph, Node, Value } from "../../ir/graph.ts";
+import type { Options } from "../../options.ts";
 import { type Dim, isSymbolic, maxOf, minOf, symbol, symbolBounds, symbolsOf } from "../../tensor/dim.ts";
 import type { DType } from "../../tensor/dtype.ts";
+import {
+  type CachedAttention,
+  cachedAttentions,
+  emitCachedAttention,
+  swapHeads,
+} from "./cached-attention.ts";
 import { decompositions } from "./decompositions/index.ts";
 import { Emitter } from "./emitter.ts";
 import { sizeSources } from "./sizes.ts";
@@ -56,11 +63,23 @@ function refusalOf(node: Node, known: ReadonlyMap<string, unknown>): string | un
 }
 
 /** The graph as kernel calls. @throws Error where something is refused */
-export function lowerToKernels(graph: Graph): PortableGraph {
+export function lowerToKernels(graph: Graph, customOps: Options["customOps"] = "none"): PortableGraph {
   const e = new Emitter(graph, callBounds(graph));
+  const cached = customOps === "llama" ? cachedAttentions(graph) : [];
+  const attentions = new Map<Node, CachedAttention>(cached.map((each) => [each.attention, each]));
+  const swapped = new Set(cached.flatMap(({ caches }) => caches));
+  const written = new Set(cached.flatMap(({ updates }) => updates));
   const inputs = graph.inputs.map((input) => named(e, input, { kind: "arena" }));
-  const states = graph.states.map((state) => named(e, state, { kind: "state", state: nameOf(state) }));
+  const states = graph.states.map((state) =>
+    named(e, state, { kind: "state", state: nameOf(state) }, swapped.has(state)),
+  );
   for (const node of graph.nodes) {
+    if (written.has(node)) continue;
+    const attention = attentions.get(node);
+    if (attention !== undefined) {
+      e.bind(node.results[0]!, emitCachedAttention(e, attention));
+      continue;
+    }
     const results = decompositions.get(node.op)!.emit(e, node);
     node.results.forEach((result, i) => {
       e.bind(result, results[i]!);
@@ -83,8 +102,16 @@ export function lowerToKernels(graph: Graph): PortableGraph {
   };
 }
 
-function named(e: Emitter, value: Value, storage: PortableTensor["storage"]): PortableTensor {
-  const tensor = e.newTensor(value.type, storage, nameOf(value));
+/** @param isSwapped whether a cache [B, H, C, D] lies in memory as [B, C, H, D] */
+function named(
+  e: Emitter,
+  value: Value,
+  storage: PortableTensor["storage"],
+  isSwapped = false,
+): PortableTensor {
+  const { dtype, shape } = value.type;
+  const type = { dtype, shape: isSwapped ? swapHeads(shape) : shape };
+  const tensor = e.newTensor(type, storage, nameOf(value));
   e.bind(value, tensor);
   return tensor;
 }
