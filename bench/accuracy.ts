@@ -1,13 +1,20 @@
-// npm run accuracy: compiles the test model from each of its sources and compares it with what transformers
-// computed for it in f32. Prints the table of docs/accuracy.md.
+// npm run accuracy [-- cpu | webgpu]: compiles the test model from each of its sources and compares it, on that
+// device, with what transformers computed for it in f32. Prints the tables of docs/accuracy.md.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { open, type Session } from "../src/runtime/index.ts";
+import { openProgram } from "../src/node.ts";
+import type { Session } from "../src/runtime/index.ts";
 import { unpacked } from "../test/support/archive.ts";
-import { type ReferencePrompt, readReference } from "../test/support/reference.ts";
+import {
+  compareLogits,
+  greedyTokens,
+  type ReferencePrompt,
+  readReference,
+} from "../test/support/reference.ts";
 
+const device = process.argv[2] === "webgpu" ? "webgpu" : "cpu";
 const folder = unpacked("bard.tar.br");
 const reference = readReference(folder);
 const models = [
@@ -39,24 +46,11 @@ function compile(path: string, program: string): { seconds: number; megabytes: n
   return { seconds: (performance.now() - since) / 1000, megabytes: kilobytes / 1024 };
 }
 
-const argmax = (row: ArrayLike<number>): number => {
-  let best = 0;
-  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
-  return best;
-};
-
-async function comparePrompt(session: Session, { ids, logits, greedy }: ReferencePrompt) {
-  let [agreeing, largest, row] = [0, 0, 0];
-  const width = logits.length / ids.length;
-  for await (const ours of session.logits(ids)) {
-    const theirs = logits.subarray(row * width, ++row * width);
-    if (argmax(ours) === argmax(theirs)) agreeing++;
-    for (let i = 0; i < width; i++) largest = Math.max(largest, Math.abs(ours[i]! - theirs[i]!));
-  }
-  const tokens: number[] = [];
-  for await (const { id } of session.generate({ ids }, { maxNewTokens: greedy.length })) tokens.push(id);
-  const differs = tokens.findIndex((id, i) => id !== greedy[i]);
-  return { agreeing, of: ids.length, largest, greedy: differs < 0 ? tokens.length : differs };
+async function comparePrompt(session: Session, prompt: ReferencePrompt) {
+  const { positions, top1, difference } = await compareLogits(session, prompt);
+  const tokens = await greedyTokens(session, prompt.ids, prompt.greedy.length);
+  const differs = tokens.findIndex((id, i) => id !== prompt.greedy[i]);
+  return { top1, of: positions, difference, greedy: differs < 0 ? tokens.length : differs };
 }
 
 const out = mkdtempSync(join(tmpdir(), "bitnetc-accuracy-"));
@@ -67,15 +61,15 @@ console.log("| --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const [path, kind] of models) {
   const program = join(out, "model.pte");
   const cost = compile(path, program);
-  const session = await open(new Uint8Array(readFileSync(program)), { device: "cpu" });
+  await using session = await openProgram(program, { device });
   const prompts = [];
   for (const prompt of reference[kind].prompts) prompts.push(await comparePrompt(session, prompt));
   const { perplexity } = await session.perplexity(reference.validation, { window: 256 });
   const expected = reference[kind].perplexity;
   const columns = [
     path.replace("onnx/", ""),
-    prompts.map(({ agreeing, of }) => `${agreeing}/${of}`).join(" "),
-    prompts.map(({ largest }) => largest.toExponential(1)).join(" "),
+    prompts.map(({ top1, of }) => `${top1}/${of}`).join(" "),
+    prompts.map(({ difference }) => difference.toExponential(1)).join(" "),
     prompts.map(({ greedy }) => greedy).join(" "),
     `${perplexity.toFixed(4)} (${((perplexity / expected - 1) * 100).toFixed(3)} %)`,
     `${expected.toFixed(4)} ${kind}`,

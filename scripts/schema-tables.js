@@ -44,11 +44,11 @@ function enumNames(body) {
   return names;
 }
 
-/** Attributes that give a field another id than its place would have to be read; alignment need not. */
+/** Name, type, and default if there is one. Attributes that give a field another id than its place would have to be read; alignment need not. */
 function field(item) {
-  const [, name, type] =
-    /^(\w+): (\[?\w+\]?)(?: = \w+)?(?: \(force_align: \d+\))?$/.exec(item) ?? unreadable(item);
-  return [name, type];
+  const [, name, type, absent] =
+    /^(\w+): (\[?\w+\]?)(?: = (-?\w+))?(?: \(force_align: \d+\))?$/.exec(item) ?? unreadable(item);
+  return absent === undefined ? [name, type] : [name, type, absent];
 }
 
 function unreadable(item) {

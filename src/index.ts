@@ -1,4 +1,9 @@
 /** The compiler as a library; `bitnetc/node` adds files, `bitnetc/runtime` runs programs. */
+export { defineKernel as defineGpuKernel, type Kernel as GpuKernel } from "./backends/webgpu/kernel.ts";
+export type { Emitter } from "./backends/webgpu/lowering/emitter.ts";
+export { type Group, groupOfOne, type Lowering, type Matching } from "./backends/webgpu/lowering/group.ts";
+export type { Target } from "./backends/webgpu/target.ts";
+export { shader, wgslFloat, wgslSize } from "./backends/webgpu/wgsl.ts";
 export { type CompileResult, compile } from "./compiler/compile.ts";
 export { emit } from "./compiler/emit.ts";
 export { type Explanation, explain } from "./compiler/explain.ts";
@@ -33,7 +38,7 @@ export { hashGraph, type PrintOptions, printGraph } from "./ir/print.ts";
 export { formatType, sameType, type TensorType, tensorType } from "./ir/type.ts";
 export { verifyGraph } from "./ir/verify.ts";
 export { computedWeight, inlineWeight, mapRows, readWeight, type WeightRef } from "./ir/weights.ts";
-export type { Options, OptionsInput } from "./options.ts";
+export { type Options, type OptionsInput, optionsSchema } from "./options.ts";
 export { definePass, type Pass, type PassContext, type Phase, phases } from "./passes/pass.ts";
 export type { Hole, OptionalHole, PatternBuilder } from "./passes/pattern.ts";
 export { pipeline } from "./passes/pipeline.ts";
@@ -51,7 +56,7 @@ export { describeProgram, type ProgramDescription } from "./serialize/describe-p
 export { type ProgramFile, readProgram } from "./serialize/program-reader.ts";
 export type { WrittenProgram } from "./serialize/program-writer.ts";
 export { type MemorySink, memorySink, type Sink } from "./serialize/sink.ts";
-export { type Dim, symbol } from "./tensor/dim.ts";
+export { ceilDivideDims as ceilDivide, type Dim, symbol } from "./tensor/dim.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { blobSource, bytesSource, type FileSet, memoryFiles, type Source } from "./tensor/source.ts";
 export { type Tensor, tensor } from "./tensor/tensor.ts";

@@ -4,4 +4,5 @@ export { compileFile, openInput } from "./node/compile-file.ts";
 export { directoryFiles } from "./node/directory.ts";
 export { type FileSink, fileSink } from "./node/file-sink.ts";
 export { fileSource } from "./node/file-source.ts";
+export { nodeGpu } from "./node/gpu.ts";
 export { openProgram } from "./node/open-program.ts";

@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { BitnetcError, diagnostics } from "./errors.ts";
+import * as z from "zod";
+import * as diagnostics from "./diagnostics.ts";
+import { BitnetcError } from "./errors.ts";
 import type { Plugin } from "./plugin.ts";
 import type { Tensor } from "./tensor/tensor.ts";
 
@@ -8,9 +9,14 @@ export const mostPositions = 2 ** 24;
 
 /** Options of a compilation, as a user gives them; every one has a default. */
 export const optionsSchema = z.strictObject({
-  /** Who runs the program's delegate. */
-  backend: z.enum(["webgpu"]).default("webgpu"),
-  /** Storage of ternary weights. */
+  /** Who runs the program: bitnetc's own delegate, or the portable kernels of any ExecuTorch runtime. */
+  backend: z.enum(["webgpu", "portable"]).default("webgpu"),
+  /**
+   * Libraries of custom kernels that a portable program may call; `llama` is ExecuTorch's extension for language
+   * models, whose attention over caches is one call.
+   */
+  customOps: z.enum(["none", "llama"]).default("none"),
+  /** Storage of ternary weights; portable kernels take int8 and nothing smaller. */
   weights: z.enum(["tq2_0", "tq1_0"]).default("tq2_0"),
   /** What `bitnet.linear` does to its input; left out, what the model itself does. */
   activations: z.enum(["int8-per-token", "float"]).optional(),
@@ -36,7 +42,12 @@ export type OptionsInput = z.input<typeof optionsSchema> & {
 /** @throws BitnetcError naming every option that is not right */
 export function parseOptions(input: z.input<typeof optionsSchema>): Options {
   const result = optionsSchema.safeParse(input);
-  if (result.success) return result.data;
+  if (result.success) {
+    const { backend, customOps } = result.data;
+    if (customOps !== "none" && backend !== "portable")
+      throw new BitnetcError(diagnostics.option("customOps", "it goes with the backend portable"));
+    return result.data;
+  }
   throw new BitnetcError(
     result.error.issues.map((issue) => diagnostics.option(issue.path.join("."), issue.message)),
   );

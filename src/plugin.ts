@@ -1,3 +1,4 @@
+import type { Lowering } from "./backends/webgpu/lowering/group.ts";
 import type { Importer } from "./frontend/onnx/importer.ts";
 import type { Graph } from "./ir/graph.ts";
 import type { OpName, Ops } from "./ir/ops/index.ts";
@@ -39,6 +40,8 @@ export interface PluginBuild {
   /** Adds a rule to a pass made of rules, behind those it has. */
   rule(rule: Rule, place: { readonly into: string }): void;
   pass(pass: Pass, place: PassPlace): void;
+  /** Adds a way to compute nodes on the GPU. It chooses before bitnetc's own do. */
+  lowering(lowering: Lowering): void;
   /** Called with the graph after each phase whose name matches, `import` included. It may look, not edit. */
   onPhase(filter: RegExp, callback: PhaseListener): void;
 }

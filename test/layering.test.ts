@@ -30,9 +30,10 @@ describe("layers", () => {
 
   test("the runtime needs nothing of Node, and nothing of the compiler", async () => {
     const sources = await sourcesOf("runtime/index.ts");
-    const allowed = /^src\/(runtime|tensor|packing|serialize)\/|^src\/errors\.ts$/;
-    expect(sources.filter((path) => !allowed.test(path))).toEqual([]);
+    const portable = await sourcesOf("runtime/portable.ts");
+    const allowed = /^src\/(runtime|tensor|packing|serialize)\/|^src\/(errors|diagnostics)\.ts$/;
+    expect([...sources, ...portable].filter((path) => !allowed.test(path))).toEqual([]);
     const inspection = /generated\/schema|flatbuffer-json|describe-program|vulkan|vkgraph/;
-    expect(sources.filter((path) => inspection.test(path))).toEqual([]);
+    expect(sources.filter((path) => inspection.test(path) || path.includes("cpu/portable"))).toEqual([]);
   });
 });

@@ -20,6 +20,7 @@ const runners: { readonly [C in CommandName]: () => Promise<{ readonly run: Run<
   compile: () => import("./commands/compile.ts"),
   run: () => import("./commands/run.ts"),
   eval: () => import("./commands/eval.ts"),
+  bench: () => import("./commands/bench.ts"),
   inspect: () => import("./commands/inspect.ts"),
   explain: () => import("./commands/explain.ts"),
   completion: () => import("./commands/completion.ts"),

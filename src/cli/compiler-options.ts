@@ -1,3 +1,5 @@
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { OptionsInput } from "../options.ts";
 import type { CommandCall } from "./cli.ts";
 import { loadConfig, loadPlugin } from "./config.ts";
@@ -13,5 +15,8 @@ export async function compilerOptions(
     .filter((name) => (options[name] as OptionSpec).inConfig)
     .map((name) => [name, call.given[name] ?? config.options[name]] as const)
     .filter(([, value]) => value !== undefined);
+  const { backend, customOps = "none" }: OptionsInput = Object.fromEntries(settings);
+  if (customOps !== "none" && backend !== "portable")
+    throw new BitnetcError(diagnostics.usage("--custom-ops goes with --backend portable."));
   return { ...Object.fromEntries(settings), plugins: [...config.plugins, ...plugins] };
 }

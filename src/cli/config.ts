@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { dirname, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { z } from "zod";
-import { BitnetcError, diagnostics, messageOf } from "../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, messageOf } from "../errors.ts";
 import { readText } from "../node/file-source.ts";
 import type { Plugin } from "../plugin.ts";
 import { type OptionSpec, optionNames, options } from "./options.ts";

@@ -1,4 +1,5 @@
-import { BitnetcError, type Diagnostic, diagnostics, formatDiagnostic, messageOf } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic, formatDiagnostic, messageOf } from "../errors.ts";
 
 /** The process's ends, as far as a command sees them. */
 export interface Io {

@@ -7,22 +7,27 @@ import type { CommandCall } from "./cli.ts";
 import { Progress } from "./progress.ts";
 
 /**
- * Opens the program that a command is about, with the options that `run` and `eval` share.
+ * Opens the program that a command is about, with the options that `run`, `eval` and `bench` share.
  * @param path of another program to open in the same way
  */
 export async function openForCommand(
-  call: CommandCall<"run"> | CommandCall<"eval">,
+  call: CommandCall<"run"> | CommandCall<"eval"> | CommandCall<"bench">,
   path = call.argument,
 ): Promise<Session> {
   const { options, io } = call;
   const progress = new Progress(io);
+  const tokenizer = "tokenizer" in options ? options.tokenizer : undefined;
   try {
     const session = await openProgram(path, {
       device: options.device,
-      ...(options.tokenizer === undefined ? {} : { tokenizer: await readTokenizer(options.tokenizer) }),
-      onProgress: (loaded, total) => progress.show("loading", loaded, total),
+      profile: "profile" in options && options.profile,
+      ...(tokenizer === undefined ? {} : { tokenizer: await readTokenizer(tokenizer) }),
+      onProgress: ({ loaded, total }) => progress.show("loading", loaded, total),
     });
-    if (options.verbose) io.err(`device: ${session.device}\n`);
+    if (options.verbose) {
+      const { deviceNote } = session.info;
+      io.err(`device: ${session.device}\n${deviceNote === undefined ? "" : `${deviceNote}\n`}`);
+    }
     return session;
   } finally {
     progress.clear();

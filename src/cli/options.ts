@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { optionsSchema } from "../options.ts";
 import { phases } from "../passes/pass.ts";
 
@@ -67,6 +67,21 @@ export const commands = {
       "eval small.pte --against model.pte --text book.txt",
     ],
   },
+  bench: {
+    summary: "Measure how fast a program reads a prompt and makes tokens.",
+    argument: program,
+    details: [
+      "A prompt of random tokens, the same each time, is continued greedily from an empty cache, past tokens that would end the text: once to warm up, then --runs times. Prefill is the time to the first new token; decode is that of the --new-tokens after it. Said are the median, the least and the most of the runs.",
+      'With --json stdout is {"program", "device", "prompt_tokens", "new_tokens", "runs", "prefill": {"ms", "tokens_per_second"}, "decode": {"ms_per_token", "tokens_per_second"}, "dispatches_per_token"?, "profile"?}; each figure is {"median", "min", "max"}. dispatches_per_token is there on a GPU.',
+      'With --profile a run more is made, in which the GPU times each dispatch by itself, so the times do not contain what lies between dispatches. Classes and kernels are listed for the whole prefill, and for a token of decode. In JSON profile is {"bandwidth_gb_per_second", "prefill", "decode"}, and each of the two {"tokens", "dispatches", "gpu_ms", "bytes", "gb_per_second", "classes", "kernels"}, of all its tokens together; classes and kernels are lists of {"name", "class", "share", "dispatches", "gpu_ms", "us_per_dispatch", "bytes", "gb_per_second"}, and a kernel has "places" with the same figures.',
+      "Bytes are counted from what dispatches are bound to, each byte once: weights of matrix products in full, caches as far as they are filled, activations of the call's tokens, and of an embedding as much as is written; tables for rotation are left out. They are set against a bandwidth measured on the same adapter: the better of reading memory in a shader and copying a buffer.",
+    ],
+    examples: [
+      "bench model.pte",
+      "bench model.pte --prompt-tokens 512 --new-tokens 64 --json",
+      "bench model.pte --device webgpu --profile",
+    ],
+  },
   inspect: {
     summary: "Show what is in a program, an ONNX model or a checkpoint.",
     argument: {
@@ -116,7 +131,7 @@ export interface OptionSpec<C extends CommandName = CommandName, S extends z.Zod
 const option = <const C extends CommandName, S extends z.ZodType>(spec: OptionSpec<C, S>) => spec;
 const { shape } = optionsSchema;
 const flag = z.boolean().default(false);
-const every = ["compile", "run", "eval", "inspect", "explain", "completion"] as const;
+const every = ["compile", "run", "eval", "bench", "inspect", "explain", "completion"] as const;
 
 export const options = {
   output: option({
@@ -131,6 +146,14 @@ export const options = {
     placeholder: "NAME",
     description: "who runs the program",
     schema: shape.backend,
+    commands: ["compile", "explain"],
+    inConfig: true,
+  }),
+  customOps: option({
+    placeholder: "LIBRARY",
+    description:
+      "custom kernels that a portable program may call; llama is ExecuTorch's extension for language models",
+    schema: shape.customOps,
     commands: ["compile", "explain"],
     inConfig: true,
   }),
@@ -252,11 +275,35 @@ export const options = {
     schema: z.int().nonnegative().optional(),
     commands: ["run"],
   }),
+  promptTokens: option({
+    placeholder: "N",
+    description: "tokens of the prompt",
+    schema: z.int().positive().default(128),
+    commands: ["bench"],
+  }),
+  newTokens: option({
+    placeholder: "N",
+    description: "tokens to make after the first, which is the prompt's",
+    schema: z.int().positive().default(128),
+    commands: ["bench"],
+  }),
+  runs: option({
+    placeholder: "N",
+    description: "how often to measure",
+    schema: z.int().positive().default(3),
+    commands: ["bench"],
+  }),
+  profile: option({
+    description: "say where the time goes on the GPU; with run on stderr",
+    schema: flag,
+    commands: ["run", "bench"],
+  }),
   device: option({
     placeholder: "DEVICE",
-    description: "where to run; auto takes the best there is",
+    description:
+      "where to run; auto is a GPU if there is one that can run the program, else the CPU, and --verbose says why",
     schema: z.enum(["auto", "webgpu", "cpu"]).default("auto"),
-    commands: ["run", "eval"],
+    commands: ["run", "eval", "bench"],
   }),
   logitsOut: option({
     placeholder: "FILE",

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What an option's schema says about it, as far as a command line, a help text and a completion need to know. */
 interface SchemaKind {

@@ -15,7 +15,7 @@ export interface CompileResult extends WrittenProgram {
  * @throws BitnetcError listing everything that is wrong with the model or not supported
  */
 export async function compile(input: Input, sink: Sink, options: OptionsInput = {}): Promise<CompileResult> {
-  const lowered = await lower(await load(input, options), "packed");
+  const lowered = await lower(await load(input, options), "planned");
   const written = await emit(lowered, sink);
   return { ...written, report: lowered.report };
 }

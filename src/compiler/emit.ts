@@ -1,20 +1,32 @@
+import { lowerToKernels } from "../backends/portable/lower.ts";
+import { toMethod } from "../backends/portable/method.ts";
+import { constantSegment } from "../backends/portable/segment.ts";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
 import { rowCount, rowSize, streamRows, type WeightRef } from "../ir/weights.ts";
 import { inputNamed } from "../passes/decoder.ts";
 import { capacityOf } from "../passes/lengths.ts";
 import { toProgramGraph } from "../passes/to-program-graph.ts";
-import { delegateFormat, delegateId, writeDelegate } from "../serialize/delegate.ts";
+import { delegateFormat, delegateId } from "../serialize/delegate.ts";
+import { writeDelegate } from "../serialize/delegate-writer.ts";
 import type { ConstantValue } from "../serialize/methods.ts";
-import { type NamedBlob, type WrittenProgram, writeProgram } from "../serialize/program-writer.ts";
+import {
+  type NamedBlob,
+  type WrittenProgram,
+  writeKernelProgram,
+  writeProgram,
+} from "../serialize/program-writer.ts";
 import type { Sink } from "../serialize/sink.ts";
+import { maxOf } from "../tensor/dim.ts";
 import { encodeElements } from "../tensor/tensor.ts";
 import type { Lowered } from "./lower.ts";
 import { type CompileReport, weightBytes } from "./report.ts";
 
 /** Writes the program file. Weights stream from the model's files through their transforms into the sink. */
-export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<WrittenProgram> {
+export async function emit(lowered: Lowered<"planned">, sink: Sink): Promise<WrittenProgram> {
   const { graph, info } = lowered;
+  if (lowered.compilation.context.options.backend === "portable") return emitPortable(lowered, sink);
+  const plan = lowered.compilation.context.delegate.planned?.plan;
   const parts = toProgramGraph(graph);
   const typed = (name: string, value: number) => ({ name, ...parts.graph.values[value]! });
   return writeProgram(
@@ -34,8 +46,34 @@ export async function emit(lowered: Lowered<"packed">, sink: Sink): Promise<Writ
       delegate: {
         id: delegateId,
         format: delegateFormat,
-        build: (blobs) => writeDelegate(parts.graph, blobs),
+        build: (blobs) => writeDelegate(parts.graph, blobs, plan),
       },
+    },
+    sink,
+  );
+}
+
+/** The graph as calls of kernels that every ExecuTorch runtime has, and of custom ones where options allow them. */
+function emitPortable(lowered: Lowered<"planned">, sink: Sink): Promise<WrittenProgram> {
+  const { graph, info, report } = lowered;
+  const kernels = lowerToKernels(graph, lowered.compilation.context.options.customOps);
+  const { method, constants, constantOffsets } = toMethod("forward", kernels);
+  const tokens = kernels.inputs.find(({ name }) => name === "tokens")?.shape.at(-1);
+  const capacity = tokens === undefined ? 0 : capacityOf(graph);
+  return writeKernelProgram(
+    {
+      methods: [method],
+      constantMethods:
+        tokens === undefined
+          ? {}
+          : {
+              ...runnerMethods(graph, info, capacity),
+              // Of one call; longer prompts take several.
+              get_max_seq_len: Math.min(capacity, maxOf(tokens)),
+              use_sdpa_with_kv_cache: kernels.calls.some(({ op }) => op === "llama::sdpa_with_kv_cache.out"),
+            },
+      namedData: textBlobs(info, report),
+      constants: { blob: constantSegment(constants), offsets: constantOffsets },
     },
     sink,
   );

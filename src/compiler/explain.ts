@@ -17,8 +17,7 @@ export async function explain(input: Input, options: OptionsInput = {}): Promise
   let lowered: Lowered | undefined;
   try {
     lowered = await load(input, options);
-    for (const phase of phases.slice(1, phases.indexOf("stateful") + 1))
-      lowered = await lower(lowered, phase);
+    for (const phase of phases.slice(1)) lowered = await lower(lowered, phase);
     return { report: lowered.report, errors: [] };
   } catch (error) {
     if (!(error instanceof BitnetcError)) throw error;

@@ -1,4 +1,6 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import type { Lowering } from "../backends/webgpu/lowering/group.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
 import type { Importer } from "../frontend/onnx/importer.ts";
 import type { Graph } from "../ir/graph.ts";
 import { coreOps, type OpRegistry } from "../ir/ops/index.ts";
@@ -14,6 +16,7 @@ export interface Extensions {
   readonly ops: OpRegistry;
   readonly importers: ReadonlyMap<string, Importer>;
   readonly phases: readonly PhasePasses[];
+  readonly lowerings: readonly Lowering[];
   phaseReached(phase: Phase, graph: Graph): Promise<void>;
 }
 
@@ -55,6 +58,7 @@ export async function applyPlugins(plugins: readonly Plugin[], options: Options)
     ops,
     importers,
     phases,
+    lowerings: contributions.flatMap((made) => made.lowerings),
     async phaseReached(phase, graph) {
       // `search` starts afresh, where `test` of a global expression goes on from its last match.
       for (const [filter, callback] of listeners)

@@ -1,4 +1,5 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
 import { type Input, importModel } from "../frontend/index.ts";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -8,7 +9,7 @@ import { type OptionsInput, parseOptions } from "../options.ts";
 import { type PassContext, type Phase, phases } from "../passes/pass.ts";
 import type { RuleReport } from "../passes/rule.ts";
 import { applyPlugins, type Extensions } from "./extensions.ts";
-import { type CompileReport, countOps, measureSizes, type PhaseReport } from "./report.ts";
+import { type CompileReport, countOps, measureSizes, type PhaseReport, reportPartition } from "./report.ts";
 
 /** A model on its way down: its graph at a phase. Which phase is part of the type. */
 export interface Lowered<P extends Phase = Phase> {
@@ -29,7 +30,7 @@ class Compilation {
   readonly metrics: Record<string, number> = {};
   ops: Record<string, number> = {};
 
-  constructor(context: Omit<PassContext, "report" | "metric" | "rules">, extensions: Extensions) {
+  constructor(context: Pick<PassContext, "options" | "info">, extensions: Extensions) {
     this.extensions = extensions;
     this.context = {
       ...context,
@@ -40,6 +41,8 @@ class Compilation {
         this.metrics[name] = (this.metrics[name] ?? 0) + value;
       },
       rules: new Map<string, RuleReport>(),
+      delegate: {},
+      lowerings: extensions.lowerings,
     };
   }
 
@@ -53,9 +56,10 @@ class Compilation {
     return {
       phases: [...this.phaseReports],
       ops: { ...this.ops },
-      sizes: phase === "packed" ? measureSizes(graph) : undefined,
+      sizes: phases.indexOf(phase) >= phases.indexOf("packed") ? measureSizes(graph) : undefined,
       rules: Object.fromEntries(this.context.rules),
       metrics: { ...this.metrics },
+      partition: this.context.delegate.partition && reportPartition(this.context.delegate.partition),
       warnings: this.diagnostics.filter(({ severity }) => severity === "warning"),
     };
   }

@@ -1,5 +1,7 @@
-import { z } from "zod";
-import { BitnetcError, type Diagnostic, diagnostics, messageOf } from "../errors.ts";
+import * as z from "zod";
+import type { Lowering } from "../backends/webgpu/lowering/group.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic, messageOf } from "../errors.ts";
 import type { Importer } from "../frontend/onnx/importer.ts";
 import { InferenceError, type OpDef, weightKinds } from "../ir/ops/op.ts";
 import type { Options } from "../options.ts";
@@ -14,6 +16,7 @@ export interface Contribution {
   readonly importers: (readonly [type: string, importer: Importer])[];
   readonly rules: (readonly [rule: Rule, into: string])[];
   readonly passes: (readonly [pass: Pass, place: PassPlace])[];
+  readonly lowerings: Lowering[];
   readonly listeners: (readonly [filter: RegExp, callback: PhaseListener])[];
 }
 
@@ -66,6 +69,7 @@ const ruleShape = z.looseObject(
   "a rule is what rule() returns",
 );
 const passShape = z.looseObject({ name: z.string(), doc: z.string(), run: callable });
+const loweringShape = z.looseObject({ name: z.string(), doc: z.string(), match: callable });
 const placeShape = z.union(
   [
     z.strictObject({ before: z.string() }),
@@ -78,7 +82,15 @@ const placeShape = z.union(
 /** Runs a plugin's setup. What is wrong with what it adds goes to `faults`, and is left out. */
 export async function setUp(plugin: Plugin, options: Options, faults: Diagnostic[]): Promise<Contribution> {
   const { name } = plugin;
-  const made: Contribution = { plugin: name, ops: [], importers: [], rules: [], passes: [], listeners: [] };
+  const made: Contribution = {
+    plugin: name,
+    ops: [],
+    importers: [],
+    rules: [],
+    passes: [],
+    lowerings: [],
+    listeners: [],
+  };
   const isValid = (what: string, schema: z.ZodType, value: unknown): boolean => {
     const issues = schema.safeParse(value).error?.issues ?? [];
     for (const { path, message } of issues)
@@ -109,6 +121,11 @@ export async function setUp(plugin: Plugin, options: Options, faults: Diagnostic
       const what = `the pass ${pass?.name}`;
       if (isValid(what, passShape, pass) && isValid(what, placeShape, place))
         made.passes.push([{ ...pass, run: guarded(what, (...args) => pass.run(...args)) }, place]);
+    },
+    lowering(lowering) {
+      const what = `the lowering ${lowering?.name}`;
+      if (isValid(what, loweringShape, lowering))
+        made.lowerings.push({ ...lowering, match: guarded(what, (...args) => lowering.match(...args)) });
     },
     onPhase(filter, callback) {
       made.listeners.push([filter, guarded(`what it does on phase ${filter}`, callback)]);

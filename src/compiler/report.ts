@@ -1,3 +1,4 @@
+import type { Grouping, Refusal } from "../backends/webgpu/lowering/groups.ts";
 import type { Diagnostic } from "../errors.ts";
 import { type Graph, type Value, weightKindsOf } from "../ir/graph.ts";
 import type { WeightKind } from "../ir/ops/op.ts";
@@ -17,7 +18,16 @@ export interface CompileReport {
   /** What each fusion rule matched, and where it nearly did. */
   readonly rules: Readonly<Record<string, RuleReport>>;
   readonly metrics: Readonly<Record<string, number>>;
+  /** What the GPU computes together, from the *partitioned* phase on. */
+  readonly partition: PartitionReport | undefined;
   readonly warnings: readonly Diagnostic[];
+}
+
+export interface PartitionReport {
+  /** Groups of nodes by the lowering that made them. */
+  readonly groups: Readonly<Record<string, number>>;
+  /** Nodes that are not for the GPU, and why: the program then runs on the CPU. */
+  readonly refused: readonly Refusal[];
 }
 
 export interface PhaseReport {
@@ -40,9 +50,16 @@ export interface Sizes {
 }
 
 /** How many nodes of each op a graph has, by name in alphabetical order. */
-export function countOps(graph: Graph): Record<string, number> {
+export const countOps = ({ nodes }: Graph): Record<string, number> => countOf(nodes.map(({ op }) => op));
+
+export const reportPartition = ({ groups, refusals }: Grouping): PartitionReport => ({
+  groups: countOf(groups.map(({ name }) => name)),
+  refused: refusals,
+});
+
+function countOf(names: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { op } of graph.nodes) counts[op] = (counts[op] ?? 0) + 1;
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
   return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import { type Diagnostic, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import type { Diagnostic } from "../errors.ts";
 import { type FileSet, readAll } from "../tensor/source.ts";
 
 /** Reads a text file as strict UTF-8. What is wrong with it goes to `faults`. */

@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
 import { type FileSet, readAll } from "../tensor/source.ts";
 import { parseJson, readJson, readText } from "./json-file.ts";
 import type { ModelInfo } from "./model.ts";

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import { roundingMagic } from "../runtime/cpu/kernels/quantize.ts";
 import type { TensorData } from "../tensor/tensor.ts";
 import { mapRows, placeOf, rowSize, rowsOfWeight, streamRows, type WeightRef } from "./weights.ts";

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import { packTernary } from "../packing/index.ts";
 import { isFloat, type TernaryDType } from "../tensor/dtype.ts";
 import { allocate, type Tensor, type TensorData, tensor } from "../tensor/tensor.ts";

@@ -1,6 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { dirname, extname } from "node:path";
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import { type CompileResult, compile, type Input } from "../index.ts";
 import type { OptionsInput } from "../options.ts";
 import { directoryFiles } from "./directory.ts";

@@ -1,6 +1,7 @@
 import { readdir, realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { FileSet, Source } from "../tensor/source.ts";
 import { errorCode, fileSource, readError } from "./file-source.ts";
 

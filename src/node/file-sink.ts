@@ -1,7 +1,8 @@
 import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { Sink } from "../serialize/sink.ts";
 import { writeError } from "./file-source.ts";
 

@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
-import { BitnetcError, diagnostics, messageOf } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, messageOf } from "../errors.ts";
 import type { Source } from "../tensor/source.ts";
 
 /**

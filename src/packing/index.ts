@@ -1,11 +1,13 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { TernaryDType } from "../tensor/dtype.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../tensor/float16.ts";
-import { blockWeights, type TernaryBlockFormat } from "./block.ts";
-import { tq1_0 } from "./tq1_0.ts";
-import { tq2_0 } from "./tq2_0.ts";
+import { blockWeights, type TernaryBlockFormat, type TernaryEncoder } from "./block.ts";
+import { encodeTq1_0, tq1_0 } from "./tq1_0.ts";
+import { encodeTq2_0, tq2_0 } from "./tq2_0.ts";
 
 const formats: { readonly [D in TernaryDType]: TernaryBlockFormat } = { tq2_0, tq1_0 };
+const encoders: { readonly [D in TernaryDType]: TernaryEncoder } = { tq2_0: encodeTq2_0, tq1_0: encodeTq1_0 };
 
 /** Bytes of a block's scale. */
 const scaleBytes = 2;
@@ -32,7 +34,8 @@ export function packTernary(
   columns: number,
   scales: number | Float32Array = 1,
 ): Uint8Array<ArrayBuffer> {
-  const { codeBytes, encode } = formats[dtype];
+  const { codeBytes } = formats[dtype];
+  const encode = encoders[dtype];
   const blocks = blocksPerRow(columns);
   if (codes.length !== rows * columns)
     throw new RangeError(`${rows * columns} codes expected, ${codes.length} given`);

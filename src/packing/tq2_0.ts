@@ -1,4 +1,4 @@
-import type { TernaryBlockFormat } from "./block.ts";
+import type { TernaryBlockFormat, TernaryEncoder } from "./block.ts";
 
 /** Bytes 0-31 hold elements 0-127, bytes 32-63 elements 128-255; the four lanes of a byte are 32 apart. */
 const stride = 32;
@@ -7,18 +7,6 @@ const half = 128;
 /** ggml `block_tq2_0`: 2 bits a weight, code = weight + 1. Element e: byte 32·⌊e/128⌋ + e mod 32, bits 2·⌊(e mod 128)/32⌋. */
 export const tq2_0: TernaryBlockFormat = {
   codeBytes: 64,
-  encode(codes, codesAt, out, outAt) {
-    for (let h = 0; h < 2; h++) {
-      for (let m = 0; m < stride; m++) {
-        const e = codesAt + h * half + m;
-        out[outAt + h * stride + m] =
-          (codes[e]! + 1) |
-          ((codes[e + stride]! + 1) << 2) |
-          ((codes[e + 2 * stride]! + 1) << 4) |
-          ((codes[e + 3 * stride]! + 1) << 6);
-      }
-    }
-  },
   decode(bytes, bytesAt, codes, codesAt) {
     for (let h = 0; h < 2; h++) {
       for (let m = 0; m < stride; m++) {
@@ -34,4 +22,17 @@ export const tq2_0: TernaryBlockFormat = {
     }
     return -1;
   },
+};
+
+export const encodeTq2_0: TernaryEncoder = (codes, codesAt, out, outAt) => {
+  for (let h = 0; h < 2; h++) {
+    for (let m = 0; m < stride; m++) {
+      const e = codesAt + h * half + m;
+      out[outAt + h * stride + m] =
+        (codes[e]! + 1) |
+        ((codes[e + stride]! + 1) << 2) |
+        ((codes[e + 2 * stride]! + 1) << 4) |
+        ((codes[e + 3 * stride]! + 1) << 6);
+    }
+  }
 };

@@ -20,7 +20,9 @@ import { narrowWeights } from "./packed/narrow-weights.ts";
 import { packTernaryWeights } from "./packed/pack-ternary.ts";
 import { quantizeEmbedding } from "./packed/quantize-embedding.ts";
 import { selectLogits, sinkSlices } from "./packed/select-logits.ts";
+import { partition } from "./partitioned/partition.ts";
 import type { Pass, Phase } from "./pass.ts";
+import { planDispatches } from "./planned/plan-dispatches.ts";
 import { attendInPlacePass } from "./stateful/attend-in-place.ts";
 import { bindDecoderInputs } from "./stateful/bind-decoder-inputs.ts";
 import { boundPositions } from "./stateful/bound-positions.ts";
@@ -83,5 +85,13 @@ export const pipeline: readonly { readonly phase: Phase; readonly passes: readon
   {
     phase: "packed",
     passes: [selectLogits, sinkSlices, packTernaryWeights, quantizeEmbedding, narrowWeights, inlineConstants],
+  },
+  {
+    phase: "partitioned",
+    passes: [partition],
+  },
+  {
+    phase: "planned",
+    passes: [planDispatches],
   },
 ];

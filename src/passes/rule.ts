@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import { type Builder, type Graph, isList, type Node, type Value } from "../ir/graph.ts";
 import { InferenceError } from "../ir/ops/op.ts";
 import { definePass, type Pass, type PassContext } from "./pass.ts";

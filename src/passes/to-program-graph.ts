@@ -6,6 +6,8 @@ interface ProgramParts {
   readonly graph: ProgramGraph;
   /** The constants that the graph names by key, in the order of their keys. */
   readonly weights: ReadonlyMap<string, WeightRef>;
+  /** Which of the graph's values a value is. */
+  readonly numbers: ReadonlyMap<Value, number>;
 }
 
 /**
@@ -65,7 +67,7 @@ export function toProgramGraph(graph: Graph): ProgramParts {
     };
   });
   const outputs = graph.outputs.map(({ name, value }) => ({ name, value: numberOf(value) }));
-  return { graph: { values, inputs, outputs, states, constants, dims, nodes }, weights };
+  return { graph: { values, inputs, outputs, states, constants, dims, nodes }, weights, numbers };
 }
 
 function nameOf({ def }: Value): string {

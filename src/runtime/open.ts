@@ -1,110 +1,127 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
-import type { Kernel, OpSignature } from "../ir/ops/op.ts";
-import { type OpenProgram, openProgram } from "../serialize/open-program.ts";
-import type { ConstantResult } from "../serialize/program-reader.ts";
-import { isTernaryBlock } from "../tensor/dtype.ts";
+import { BitnetcError } from "../errors.ts";
+import { joinChunks } from "../serialize/blob.ts";
+import { type OpenProgram, type OpenUndelegated, openProgram } from "../serialize/open-program.ts";
 import { blobSource, bytesSource, type Source } from "../tensor/source.ts";
-import { decodeElements, elementCount, type Tensor } from "../tensor/tensor.ts";
-import { createCpuExecutor } from "./cpu/executor.ts";
-import { cpuKernelsByName } from "./cpu/kernels/index.ts";
-import { type Executor, takesTurns } from "./executor.ts";
-import { type ProgramFacts, Session } from "./session.ts";
-import { chatTemplateIn } from "./text/tokenizer.ts";
+import { chooseDevice, type GpuProvider } from "./choose-device.ts";
+import { type AddedKernels, openOnCpu } from "./cpu/open-on-cpu.ts";
+import type { Executor } from "./executor.ts";
+import { opfsCache } from "./opfs-cache.ts";
+import { readFacts } from "./program-facts.ts";
+import { Session } from "./session.ts";
+import { urlSource } from "./url-source.ts";
+import { createWebGpuExecutor } from "./webgpu/executor.ts";
 
 export interface OpenOptions {
-  /** `auto`, the default, is the best device that there is an executor for: the CPU, for now. */
-  readonly device?: "auto" | "cpu" | "webgpu" | undefined;
+  /**
+   * `auto`, the default, is a GPU that can run the program if there is one, else the CPU: `Session.device` and
+   * `SessionInfo.deviceNote` say which and why. A device that is given is not destroyed in the end.
+   */
+  readonly device?: "auto" | "cpu" | "webgpu" | GPUDevice | undefined;
+  /** Where to look for adapters, or what gives it when it is needed: `navigator.gpu`, unless given. */
+  readonly gpu?: GpuProvider | undefined;
   /** The texts of a tokenizer.json and a tokenizer_config.json to use in place of the program's. */
   readonly tokenizer?: { readonly json: string; readonly config?: string } | undefined;
-  /** Hears of bytes of weights that are loaded. */
-  readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
+  readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
+  /** `opfs` keeps weights in the browser's origin private file system from one visit to the next. */
+  readonly cache?: "opfs" | "none" | undefined;
+  /** Ends the opening: it throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** To be able to measure where the time goes on a GPU: for `Session.profile`. */
+  readonly profile?: boolean | undefined;
+  /**
+   * What opens programs of ExecuTorch's operators, without a delegate: `openPortable` of bitnetc/runtime/portable. Left
+   * out, they are refused.
+   */
+  readonly portable?: OpenUndelegated | undefined;
   /** CPU kernels by op name, for programs with ops that a compiler plugin added: an op's `kernel`. */
-  readonly kernels?: Readonly<Record<string, (args: never, attrs: never) => readonly Tensor[]>> | undefined;
+  readonly kernels?: AddedKernels | undefined;
+}
+
+/** In bytes. */
+export interface OpenProgress {
+  /** `download`: of the whole file, from a server that gives no parts. `weights`: what is loaded and checked. */
+  readonly phase: "download" | "weights";
+  readonly loaded: number;
+  readonly total: number;
 }
 
 /**
- * Opens a program file on a device. Its weights are read and checked against their SHA-256.
- *
- * @throws BitnetcError when the file is no program or damaged, was made for another runtime, or the device
- * is not available
+ * Opens a program on a device. All of it is read and checked against its SHA-256.
+ * @param program bytes, a file, where it lies on a server, or any other source
+ * @throws BitnetcError when the file is no program or damaged, was made for another runtime, or the device is not
+ * available or cannot run it, which is known before weights are read
  */
-export async function open(program: Source | Uint8Array | Blob, options: OpenOptions = {}): Promise<Session> {
-  const { device = "auto", tokenizer } = options;
-  if (device === "webgpu") throw new BitnetcError(diagnostics.deviceUnavailable(device));
-  const opened = await openProgram(sourceOf(program));
-  const facts = await readFacts(opened, tokenizer);
-  return new Session(await openOnCpu(opened, options), opened.graph, facts);
-}
-
-function sourceOf(program: Source | Uint8Array | Blob): Source {
-  if (program instanceof Uint8Array) return bytesSource("program", program);
-  return "read" in program ? program : blobSource("program", program);
-}
-
-async function openOnCpu(program: OpenProgram, { onProgress, kernels = {} }: OpenOptions): Promise<Executor> {
-  const { graph, blobs } = program;
-  const types = new Map(
-    graph.constants.flatMap((c) => ("key" in c ? [[c.key, graph.values[c.value]!]] : [])),
-  );
-  const total = [...types.keys()].reduce((sum, key) => sum + (blobs.get(key)?.size ?? 0), 0);
-  let loaded = 0;
-  const loadConstant = async (key: string): Promise<Tensor> => {
-    const { dtype, shape } = types.get(key)!;
-    const bytes = await program.blob(key);
-    loaded += bytes.byteLength;
-    onProgress?.(loaded, total);
-    const sizes = shape.map(Number);
-    const count = isTernaryBlock(dtype) ? bytes.byteLength : elementCount(sizes);
-    return { dtype, shape: sizes, data: decodeElements(dtype, bytes, count) };
-  };
-  const added = Object.entries(kernels) as [string, Kernel<OpSignature>][];
-  const executor = await createCpuExecutor(graph, {
-    loadConstant,
-    kernels: new Map([...cpuKernelsByName, ...added]),
+export async function open(
+  program: Source | Uint8Array | Blob | URL | string,
+  options: OpenOptions = {},
+): Promise<Session> {
+  const { device = "auto", tokenizer, cache, signal, kernels } = options;
+  signal?.throwIfAborted();
+  const chunks = cache === "opfs" ? await opfsCache() : undefined;
+  const opened = await openProgram(await sourceOf(program, options), {
+    cache: chunks,
+    undelegated: options.portable,
   });
-  return {
-    device: "cpu",
-    run: takesTurns((inputs) => executor.run(inputs)),
-    reset: () => executor.reset(),
-    dispose: () => {},
+  const start = async (load: (program: OpenProgram) => Promise<Executor>, deviceNote?: string) => {
+    const reading = observed(opened, options);
+    const executor = await load(reading);
+    try {
+      const facts = await readFacts(reading, tokenizer, executor.identity);
+      await reading.finish();
+      return new Session(executor, opened.graph, facts, deviceNote);
+    } catch (error) {
+      executor.dispose();
+      throw error;
+    }
   };
-}
-
-async function readFacts(program: OpenProgram, tokenizer: OpenOptions["tokenizer"]): Promise<ProgramFacts> {
-  const text = async (key: string): Promise<string | undefined> =>
-    program.blobs.has(key) ? new TextDecoder().decode(await program.blob(key)) : undefined;
-  const tokenizerConfig = tokenizer === undefined ? await text("tokenizer_config.json") : tokenizer.config;
-  const { constants } = program.file;
-  return {
-    maxSeqLen: numbersIn(constants.get("get_max_context_len") ?? constants.get("get_max_seq_len"))[0],
-    bosId: numbersIn(constants.get("get_bos_id"))[0],
-    eosIds: numbersIn(constants.get("get_eos_ids")),
-    texts: {
-      tokenizer: tokenizer?.json ?? (await text("tokenizer.json")),
-      tokenizerConfig,
-      chatTemplate: (await text("chat_template.jinja")) ?? chatTemplateIn(tokenizerConfig),
-    },
-    sampling: samplingIn(program.file.source.name, await text("generation_config.json")),
-  };
-}
-
-const numbersIn = (result: ConstantResult | undefined): readonly number[] =>
-  [result ?? []].flat().filter((value) => typeof value === "number");
-
-/** @throws BitnetcError `program-corrupt` for what is not JSON */
-function samplingIn(program: string, json = "{}"): ProgramFacts["sampling"] {
-  let fields: Readonly<Record<string, unknown>> | null;
+  const onCpu = (deviceNote?: string) =>
+    start((reading) => opened.execute?.(reading) ?? openOnCpu(reading, kernels), deviceNote);
+  if (device === "cpu") return onCpu();
   try {
-    fields = JSON.parse(json);
-  } catch (cause) {
-    throw new BitnetcError(diagnostics.programCorrupt(program, "its generation_config.json is not JSON"), {
-      cause,
-    });
+    const { graph, plan } = opened;
+    const chosen = await chooseDevice(plan, device, options.gpu, options.profile);
+    return await start((reading) => createWebGpuExecutor(graph, plan!, chosen, reading));
+  } catch (error) {
+    if (device !== "auto" || !(error instanceof BitnetcError) || !/^(device|webgpu)-/.test(error.code))
+      throw error;
+    return onCpu(error.diagnostics.map(({ message }) => message).join(" "));
   }
-  const { temperature, top_k: topK, top_p: topP } = fields ?? {};
+}
+
+async function sourceOf(
+  program: Source | Uint8Array | Blob | URL | string,
+  { signal, onProgress }: OpenOptions,
+): Promise<Source> {
+  if (program instanceof Uint8Array) return bytesSource("program", program);
+  if (program instanceof Blob) return blobSource(program instanceof File ? program.name : "program", program);
+  if (typeof program !== "string" && "read" in program) return program;
+  return urlSource(program, {
+    signal,
+    onProgress: (loaded, total) => onProgress?.({ phase: "download", loaded, total }),
+  });
+}
+
+/** A program as it is opened: tells of what is read, and reads in the end what nobody has read, so that it is checked. */
+function observed(program: OpenProgram, { onProgress, signal }: OpenOptions) {
+  const unread = new Set(program.blobs.keys());
+  const total = [...program.blobs.values()].reduce((sum, { size }) => sum + size, 0);
+  let loaded = 0;
+  async function* chunks(key: string) {
+    const isNew = unread.delete(key);
+    signal?.throwIfAborted();
+    for await (const chunk of program.chunks(key)) {
+      signal?.throwIfAborted();
+      if (isNew) loaded += chunk.length;
+      onProgress?.({ phase: "weights", loaded, total });
+      yield chunk;
+    }
+  }
   return {
-    ...(typeof temperature === "number" && { temperature }),
-    ...(typeof topK === "number" && { topK }),
-    ...(typeof topP === "number" && { topP }),
+    ...program,
+    chunks,
+    blob: (key: string) => joinChunks(program.blobs.get(key)!.size, chunks(key)),
+    async finish() {
+      for (const key of unread) for await (const _ of chunks(key));
+    },
   };
 }

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { TensorData } from "../tensor/tensor.ts";
 
 export const defaultWindow = 256;

@@ -1,5 +1,5 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
-import type { TensorData } from "../tensor/tensor.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
 import { Pcg32 } from "./random.ts";
 
 export interface SamplingOptions {
@@ -13,8 +13,11 @@ export interface SamplingOptions {
   readonly seed?: number | undefined;
 }
 
-/** Chooses a token from the logits of one position. */
-type Sampler = (logits: TensorData) => number;
+/**
+ * Chooses a token from the logits of one position, or from those of the likeliest tokens only: `ids` are then
+ * their tokens. The choice is the same as long as there are K of them.
+ */
+type Sampler = (logits: ArrayLike<number>, ids?: ArrayLike<number>) => number;
 
 /**
  * Temperature first, then top-k, then top-p on what is left: the order in which transformers applies them.
@@ -32,18 +35,23 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   check(Number.isSafeInteger(seed) && seed >= 0, "seed", seed, "a whole number from 0 up");
   if (wrong.length > 0) throw new BitnetcError(wrong);
 
-  if (temperature === 0) return likeliest;
   const random = new Pcg32(BigInt(seed));
-  return (logits) => {
-    const weights = softmaxWeights(logits, temperature);
-    if (topK > 0 && topK < weights.length) keepLargest(weights, topK);
-    if (topP < 1) keepLargest(weights, nucleusSize(weights, topP));
+  const choose = (logits: ArrayLike<number>): number => {
+    if (temperature === 0) return likeliest(logits);
+    const weights = softmaxWeights(logits, temperature, topK);
+    if (topP < 1) keepLargest(weights, nucleusSize(weights, topP), 0);
     return draw(weights, random.uniform());
+  };
+  return (logits, ids) => {
+    if (ids === undefined) return choose(logits);
+    // in the order of their ids, in which equal ones are kept and weights are added up
+    const order = Array.from(ids, (_, i) => i).sort((a, b) => ids[a]! - ids[b]!);
+    return ids[order[choose(Float32Array.from(order, (i) => logits[i]!))]!]!;
   };
 }
 
 /** The index of the largest logit, the first of equal ones. */
-function likeliest(logits: TensorData): number {
+function likeliest(logits: ArrayLike<number>): number {
   let best = -1;
   let highest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) {
@@ -56,15 +64,13 @@ function likeliest(logits: TensorData): number {
   return best;
 }
 
-/** exp((x - max x) / temperature): probabilities before they are divided by their sum. */
-function softmaxWeights(logits: TensorData, temperature: number): Float64Array {
+/** exp((x - max x) / temperature) of the `topK` largest: probabilities before they are divided by their sum. */
+function softmaxWeights(logits: ArrayLike<number>, temperature: number, topK: number): Float64Array {
   const highest = logits[likeliest(logits)]!;
-  const weights = new Float64Array(logits.length);
-  for (let i = 0; i < logits.length; i++) {
-    const weight = Math.exp((logits[i]! - highest) / temperature);
-    weights[i] = Number.isNaN(weight) ? 0 : weight;
-  }
-  return weights;
+  if (highest === Number.POSITIVE_INFINITY) throw new BitnetcError(diagnostics.logitsNotFinite());
+  const weights = Float64Array.from(logits, (x) => (Number.isNaN(x) ? Number.NEGATIVE_INFINITY : x));
+  if (topK > 0 && topK < weights.length) keepLargest(weights, topK, Number.NEGATIVE_INFINITY);
+  return weights.map((x) => Math.exp((x - highest) / temperature));
 }
 
 /** How many of the largest weights it takes to reach `share` of their sum. */
@@ -80,13 +86,13 @@ function nucleusSize(weights: Float64Array, share: number): number {
   return count;
 }
 
-/** Sets all but the `count` largest weights to zero; of equal ones the first are kept. */
-function keepLargest(weights: Float64Array, count: number): void {
-  const threshold = weights.slice().sort()[weights.length - count]!;
+/** Replaces all but the `count` largest values by `none`; of equal ones the first are kept. */
+function keepLargest(values: Float64Array, count: number, none: number): void {
+  const threshold = values.slice().sort()[values.length - count]!;
   let ties = count;
-  for (const weight of weights) if (weight > threshold) ties--;
-  for (let i = 0; i < weights.length; i++) {
-    if (weights[i]! < threshold || (weights[i] === threshold && ties-- <= 0)) weights[i] = 0;
+  for (const value of values) if (value > threshold) ties--;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i]! < threshold || (values[i] === threshold && ties-- <= 0)) values[i] = none;
   }
 }
 

@@ -1,14 +1,19 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import { type Dim, dimKey, maxOf } from "../tensor/dim.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor, TensorData } from "../tensor/tensor.ts";
 import type { Executor } from "./executor.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import type { ProgramGraph } from "./graph.ts";
+import { bindInputs } from "./inputs.ts";
+import { readSnapshot, saveCache } from "./kv-snapshot.ts";
 import { LanguageModel, languageModelSignature } from "./language-model.ts";
 import { defaultWindow, type Perplexity, type PerplexityOptions, perplexityOf } from "./perplexity.ts";
 import { type ChatMessage, renderChat } from "./text/chat-template.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+import { Turns } from "./turns.ts";
+import type { ProfileEntry } from "./webgpu/profile.ts";
 
 /** What to continue: text, a conversation, or token ids as they are. */
 export type Prompt = string | readonly ChatMessage[] | { readonly ids: readonly number[] };
@@ -27,6 +32,8 @@ export interface ProgramFacts {
   };
   /** Sampling that the model's authors recommend. It is information: nothing applies it unasked. */
   readonly sampling: { readonly temperature?: number; readonly topK?: number; readonly topP?: number };
+  /** Tells programs apart: SHA-256 of the graph and the table of the weights, in hexadecimal. */
+  readonly identity: string;
 }
 
 export interface SessionInfo {
@@ -44,6 +51,10 @@ export interface SessionInfo {
   readonly hasTokenizer: boolean;
   readonly hasChatTemplate: boolean;
   readonly sampling: ProgramFacts["sampling"];
+  /** Why it does not run on a GPU, as a sentence; undefined where it does or was not to. */
+  readonly deviceNote: string | undefined;
+  /** Dispatches that a new token takes on a GPU; undefined on the CPU and for other programs. */
+  readonly dispatchesPerToken: number | undefined;
 }
 
 export interface TensorInfo {
@@ -60,23 +71,36 @@ export interface KeyValueCache {
   /** Forgets all but the first `length` positions. */
   truncate(length: number): void;
   reset(): void;
+  /**
+   * What it holds, for `restore` on any device.
+   * @throws BitnetcError `kv-none` when the program keeps no keys and values
+   */
+  save(): Promise<Blob>;
+  /**
+   * Replaces what it holds by a snapshot, of this program.
+   * @throws BitnetcError `kv-none`, and `kv-snapshot` for what cannot be restored
+   */
+  restore(snapshot: Blob): Promise<void>;
 }
 
 /** A program that is open on a device. One thing runs at a time: calls wait for each other. */
 export class Session {
   readonly #executor: Executor;
+  readonly #graph: ProgramGraph;
   readonly #facts: ProgramFacts;
   readonly #model: LanguageModel | undefined;
+  readonly #turns = new Turns();
   #tokenizer: Promise<Tokenizer> | undefined;
   readonly info: SessionInfo;
   readonly kv: KeyValueCache;
 
-  constructor(executor: Executor, graph: ProgramGraph, facts: ProgramFacts) {
+  constructor(executor: Executor, graph: ProgramGraph, facts: ProgramFacts, deviceNote?: string) {
     this.#executor = executor;
+    this.#graph = graph;
     this.#facts = facts;
     const signature = languageModelSignature(graph);
-    const model =
-      signature && new LanguageModel(executor, signature, facts.maxSeqLen ?? Number.POSITIVE_INFINITY);
+    const capacity = facts.maxSeqLen ?? Number.POSITIVE_INFINITY;
+    const model = signature && new LanguageModel(executor, signature, capacity, this.#turns);
     this.#model = model;
     this.info = {
       inputs: graph.inputs.map(({ name, value }) => tensorInfo(graph, name, value)),
@@ -90,6 +114,13 @@ export class Session {
       hasTokenizer: facts.texts.tokenizer !== undefined,
       hasChatTemplate: facts.texts.chatTemplate !== undefined,
       sampling: facts.sampling,
+      deviceNote,
+      dispatchesPerToken: executor.dispatchesPerToken,
+    };
+    const cached = () => {
+      if (model === undefined || signature?.startPos === undefined)
+        throw new BitnetcError(diagnostics.kvNone());
+      return model;
     };
     this.kv = {
       get length() {
@@ -98,7 +129,14 @@ export class Session {
       truncate: (length) => model?.truncate(length),
       reset: () => {
         model?.truncate(0);
-        executor.reset();
+        const work = async () => executor.reset();
+        (model?.atRest(work) ?? this.#turns.take(work)).catch(() => {});
+      },
+      save: async () => cached().atRest((held) => saveCache(executor, graph, facts.identity, [...held])),
+      restore: async (blob) => {
+        const model = cached();
+        const { ids, write } = await readSnapshot(blob, graph, facts.identity);
+        await model.restore(ids, () => write(executor));
       },
     };
   }
@@ -114,10 +152,8 @@ export class Session {
    * `start_pos` leaves a gap in the cache
    */
   async run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
-    const start = inputs.start_pos?.data[0];
-    const work = () => this.#executor.run(inputs);
-    if (this.#model === undefined || start === undefined) return work();
-    return this.#model.feed(start, Array.from(inputs.tokens?.data ?? []), work);
+    bindInputs(this.#graph, inputs);
+    return this.#model?.run(inputs) ?? this.#turns.take(() => this.#executor.run(inputs));
   }
 
   /**
@@ -130,9 +166,33 @@ export class Session {
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void> {
     const model = this.#languageModel();
     const ids = await this.encode(prompt);
-    const stopIds = new Set([...this.#facts.eosIds, ...(options.stopIds ?? [])]);
+    const eosIds = options.ignoreEos ? [] : this.#facts.eosIds;
+    const stopIds = new Set([...eosIds, ...(options.stopIds ?? [])]);
     const stream = this.info.hasTokenizer ? (await this.tokenizer()).stream() : undefined;
     yield* generateTokens(model, ids, stopIds, stream, options);
+  }
+
+  /**
+   * Measures on the GPU where the time goes while `run` uses this session; dispatches are then run one after another,
+   * which is slower. In browsers each is a performance measure as well.
+   * @throws BitnetcError `no-timestamps` on the CPU, and on a GPU that cannot or was not opened with `profile`
+   */
+  async profile(run: () => Promise<void>): Promise<readonly ProfileEntry[]> {
+    const executor = this.#executor;
+    const take = <T>(work: () => T) => {
+      const turn = async () => work();
+      return this.#model?.atRest(turn) ?? this.#turns.take(turn);
+    };
+    await take(() => {
+      if (executor.profile === undefined) throw new BitnetcError(diagnostics.noTimestamps(executor.device));
+      executor.profile(true);
+    });
+    try {
+      await run();
+      return await take(() => executor.takeProfile!());
+    } finally {
+      await take(() => executor.profile!(false));
+    }
   }
 
   /** Logits [V] after each of `ids`, from an empty cache. */
@@ -171,13 +231,22 @@ export class Session {
     return this.#tokenizer;
   }
 
-  /** Frees the device's memory. The session cannot be used afterwards. */
+  /**
+   * Frees the device's memory when what is being run has ended. Whatever is asked of the session afterwards
+   * throws `session-disposed`.
+   */
   dispose(): void {
-    this.#executor.dispose();
+    this[Symbol.asyncDispose]().catch(() => {});
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#turns.close(async () => {
+      try {
+        await this.#model?.endAhead();
+      } finally {
+        this.#executor.dispose();
+      }
+    });
   }
 
   #languageModel(): LanguageModel {

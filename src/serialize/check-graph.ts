@@ -1,14 +1,16 @@
 import type { ProgramGraph } from "../runtime/graph.ts";
 import { sameDim } from "../tensor/dim.ts";
+import type { BlobEntry } from "./blob.ts";
 
 /**
  * What keeps a graph from being run, whatever its ops mean: indices that lead nowhere, values used before they
  * are computed or given twice, names that are not unique, constants that are not there.
- * @param keys of the program's named data
+ * @param blobs the program's named data
  * @returns half a sentence, or undefined when all is well
  */
-export function graphFault(graph: ProgramGraph, keys: ReadonlySet<string>): string | undefined {
+export function graphFault(graph: ProgramGraph, blobs: readonly BlobEntry[]): string | undefined {
   const { values } = graph;
+  const keys = new Set(blobs.map(({ key }) => key));
   const defined = new Set<number>();
   const faults: string[] = [];
   const define = (value: number, by: string): void => {

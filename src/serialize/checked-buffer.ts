@@ -1,5 +1,5 @@
-import { ByteBuffer } from "flatbuffers";
-import { BitnetcError, type Diagnostic, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -7,53 +7,57 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const stepsPerByte = 256;
 
 /**
- * A flatbuffer of unknown origin. The library has no verifier and reads beyond the end without a word, so what
- * the generated code reads is checked here, and a RangeError thrown where it leaves the buffer. Offsets may
- * also lead many times to one place; the number of steps ends that.
+ * A flatbuffer of unknown origin: what would be read outside of it is a RangeError. Offsets may also lead many times
+ * to one place; the number of steps ends that.
  */
-class CheckedBuffer extends ByteBuffer {
-  readonly #size: number;
+export class CheckedBuffer {
+  readonly #view: DataView;
   #steps: number;
 
   constructor(bytes: Uint8Array) {
-    // Generated code makes views on `bytes.buffer`, which must not show what is around `bytes`.
-    super(bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice());
-    this.#size = bytes.byteLength;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#steps = 4096 + stepsPerByte * bytes.byteLength;
   }
 
-  #check(offset: number, length: number, steps = 1): void {
-    if (!(offset >= 0 && length >= 0 && offset + length <= this.#size))
-      throw new RangeError(`byte ${offset} is outside of its ${this.#size} bytes`);
+  /** What there is to read `length` bytes from, at `offset`. */
+  view(offset: number, length: number, steps = 1): DataView {
+    if (!(offset >= 0 && offset + length <= this.#view.byteLength))
+      throw new RangeError(`byte ${offset} is outside of its ${this.#view.byteLength} bytes`);
     this.#steps -= steps;
     if (this.#steps < 0) throw new RangeError("its parts refer to each other over and over");
+    return this.#view;
   }
 
-  override readUint8(offset: number): number {
-    this.#check(offset, 1);
-    return super.readUint8(offset);
+  /** Where the offset leads that is at `at`. */
+  follow(at: number): number {
+    return at + this.view(at, 4).getUint32(at, true);
   }
 
-  override readUint16(offset: number): number {
-    this.#check(offset, 2);
-    return super.readUint16(offset);
+  /** Where a table has the field with the given id; 0 when it is absent. */
+  field(table: number, id: number): number {
+    const vtable = table - this.view(table, 4).getInt32(table, true);
+    const slot = 4 + 2 * id;
+    if (slot >= this.view(vtable, 2).getUint16(vtable, true)) return 0;
+    const offset = this.view(vtable + slot, 2).getUint16(vtable + slot, true);
+    return offset && table + offset;
   }
 
-  override readInt32(offset: number): number {
-    this.#check(offset, 4);
-    return super.readInt32(offset);
+  /** The number of elements of the vector that the offset at `at` leads to; the first is 4 bytes behind that place. */
+  count(at: number, size: number): number {
+    const start = this.follow(at);
+    const count = this.view(start, 4).getUint32(start, true);
+    this.view(start + 4, count * size, count);
+    return count;
   }
 
-  override __vector_len(offset: number): number {
-    const length = super.__vector_len(offset);
-    this.#check(this.__vector(offset), length, length);
-    return length;
+  /** The elements of a vector of bytes. */
+  bytes(at: number): Uint8Array {
+    const { buffer, byteOffset } = this.#view;
+    return new Uint8Array(buffer, byteOffset + this.follow(at) + 4, this.count(at, 1));
   }
 
-  override __string(offset: number): string {
-    const length = this.__vector_len(offset);
-    const from = this.__vector(offset);
-    return utf8.decode(this.bytes().subarray(from, from + length));
+  text(at: number): string {
+    return utf8.decode(this.bytes(at));
   }
 }
 
@@ -68,7 +72,7 @@ type Fault = (at: string, why: string) => Diagnostic;
 export function decodeFlatbuffer<T>(
   at: string,
   bytes: Uint8Array,
-  decode: (buffer: ByteBuffer) => T,
+  decode: (buffer: CheckedBuffer) => T,
   fault?: Fault,
 ): T {
   return refuseCorrupt(at, () => decode(new CheckedBuffer(bytes)), fault);
@@ -85,21 +89,17 @@ export function refuseCorrupt<T>(at: string, read: () => T, fault: Fault = diagn
 }
 
 /** A field that the format lets be absent and that must be there. */
-export function required<T>(field: T | null, name: string): T {
-  if (field === null) throw new RangeError(`it lacks ${name}`);
+export function required<T>(field: T | null | undefined, name: string): T {
+  if (field === null || field === undefined) throw new RangeError(`it lacks ${name}`);
   return field;
 }
-
-/** The elements of a vector of tables or strings, from its generated accessor. */
-export function vector<T>(length: number, at: (index: number) => T | null): T[] {
-  return Array.from({ length }, (_, i) => required(at(i), `element ${i} of a list`));
-}
-
-/** The elements of a vector of numbers. */
-export const numbers = (elements: ArrayLike<number> | null): number[] => Array.from(elements ?? []);
 
 /** An index into a list of `length`. */
 export function index(value: number, length: number, what: string): number {
   if (value < 0 || value >= length) throw new RangeError(`it refers to ${what} ${value} of ${length}`);
   return value;
 }
+
+/** What is at an index of a list. */
+export const element = <T>(list: readonly T[], at: number, what: string): T =>
+  list[index(at, list.length, what)]!;

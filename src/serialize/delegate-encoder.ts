@@ -1,11 +1,13 @@
-import { hexToBytes } from "@noble/hashes/utils.js";
 import { Builder, type Offset } from "flatbuffers";
 import type { AttrValue } from "../ir/ops/op.ts";
 import type { ProgramConstant, ProgramGraph, ProgramNode } from "../runtime/graph.ts";
 import type { Dim } from "../tensor/dim.ts";
+import { bytesOf } from "../tensor/hex.ts";
 import { encodeElements, type Tensor } from "../tensor/tensor.ts";
+import { type BlobEntry, chunkSize } from "./blob.ts";
 import type { DelegateContents } from "./delegate.ts";
 import * as fb from "./generated/write/bitnetc.ts";
+import { encodePlan } from "./plan-encoder.ts";
 import { SizeTexts } from "./size-text.ts";
 
 /** The delegate's blob as schemas/delegate.fbs lays it out. */
@@ -17,7 +19,7 @@ class DelegateEncoder {
   readonly #sizes = new SizeTexts();
   readonly #strings = new Map<string, Offset>();
 
-  encode({ graph, blobs }: DelegateContents, version: number): Uint8Array {
+  encode({ graph, plan, blobs }: DelegateContents, version: number): Uint8Array {
     const b = this.#b;
     const { Delegate } = fb;
     const values = Delegate.createValuesVector(
@@ -54,15 +56,15 @@ class DelegateEncoder {
     );
     const blobVector = Delegate.createBlobsVector(
       b,
-      blobs.map(({ key, size, sha256 }) =>
-        fb.Blob.createBlob(
-          b,
-          b.createString(key),
-          BigInt(size),
-          fb.Blob.createSha256Vector(b, hexToBytes(sha256)),
-        ),
-      ),
+      blobs.map((blob) => this.#blob(blob)),
     );
+    const planOffset =
+      plan &&
+      encodePlan(plan, {
+        b,
+        string: (text) => this.#shared(text),
+        size: (size) => this.#sizes.index(size),
+      });
     const symbols = Delegate.createSymbolsVector(
       b,
       this.#sizes.symbols.map(({ name, min, max }) =>
@@ -85,6 +87,8 @@ class DelegateEncoder {
     Delegate.addDims(b, dims);
     Delegate.addNodes(b, nodes);
     Delegate.addBlobs(b, blobVector);
+    if (planOffset !== undefined) Delegate.addPlan(b, planOffset);
+    Delegate.addChunkSize(b, chunkSize);
     Delegate.finishDelegateBuffer(b, Delegate.endDelegate(b));
     return b.asUint8Array();
   }
@@ -104,6 +108,14 @@ class DelegateEncoder {
     const nameOffset = this.#b.createString(name);
     const contentsOffset = contents && fb.Binding.createContentsVector(this.#b, this.#indices(contents));
     return fb.Binding.createBinding(this.#b, nameOffset, value, contentsOffset ?? 0);
+  }
+
+  #blob({ key, size, sha256, chunks }: BlobEntry): Offset {
+    const b = this.#b;
+    const keyOffset = b.createString(key);
+    const whole = fb.Blob.createSha256Vector(b, bytesOf(sha256));
+    const pieces = chunks === undefined ? 0 : fb.Blob.createChunksVector(b, bytesOf(chunks.sha256.join("")));
+    return fb.Blob.createBlob(b, keyOffset, BigInt(size), whole, pieces);
   }
 
   #constant(constant: ProgramConstant): Offset {

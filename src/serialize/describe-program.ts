@@ -1,5 +1,5 @@
-import { bytesToHex } from "@noble/hashes/utils.js";
-import { decodeFlatbuffer, index, numbers, required, vector } from "./checked-buffer.ts";
+import { hexOf } from "../tensor/hex.ts";
+import { decodeFlatbuffer, index, required } from "./checked-buffer.ts";
 import * as et from "./generated/read/executorch-flatbuffer.ts";
 import { type ExtendedHeader, sizeOf } from "./header.ts";
 import type {
@@ -15,6 +15,7 @@ import type {
   TensorTable,
 } from "./program.ts";
 import type { ProgramFile } from "./program-reader.ts";
+import { type Field, rootOf } from "./table.ts";
 
 /** Everything that the head of a program file says, as data that JSON can hold. */
 export interface ProgramDescription extends ProgramTables {
@@ -31,43 +32,37 @@ export interface ProgramDescription extends ProgramTables {
  */
 export function describeProgram({ source, head, header }: ProgramFile): ProgramDescription {
   return decodeFlatbuffer(source.name, head, (buffer) => {
-    const program = et.Program.getRootAsProgram(buffer);
-    const segmentCount = program.segmentsLength();
-    const constantSegment = program.constantSegment();
-    const mutableSegments = vector(program.mutableDataSegmentsLength(), (i) =>
-      program.mutableDataSegments(i),
-    );
+    const program = rootOf(buffer, et.Program);
+    const segmentCount = program.segments.length;
+    const constantSegment = program.constantSegment;
+    const mutableSegments = program.mutableDataSegments;
     return {
       file: { name: source.name, size: source.size },
       header: header ?? null,
-      version: program.version(),
-      methods: vector(program.executionPlanLength(), (i) => program.executionPlan(i)).map((method) =>
-        describeMethod(method, { SEGMENT: segmentCount, INLINE: program.backendDelegateDataLength() }),
+      version: program.version,
+      methods: program.executionPlan.map((method) =>
+        describeMethod(method, { SEGMENT: segmentCount, INLINE: program.backendDelegateData.length }),
       ),
-      segments: vector(segmentCount, (i) => program.segments(i)).map((segment) => ({
-        offset: sizeOf(segment.offset()),
-        size: sizeOf(segment.size()),
+      segments: program.segments.map((segment) => ({
+        offset: sizeOf(segment.offset),
+        size: sizeOf(segment.size),
       })),
       ...(constantSegment === null ? {} : { constantSegment: describeSubsegments(constantSegment) }),
       mutableSegments: mutableSegments.map(describeSubsegments),
-      namedData: vector(program.namedDataLength(), (i) => program.namedData(i)).map((entry) => ({
-        key: required(entry.key(), "the key of named data"),
-        segment: index(entry.segmentIndex(), segmentCount, "segment"),
+      namedData: program.namedData.map((entry) => ({
+        key: required(entry.key, "the key of named data"),
+        segment: index(entry.segmentIndex, segmentCount, "segment"),
       })),
-      inlineConstants: vector(program.constantBufferLength(), (i) => program.constantBuffer(i)).map(
-        (buffer) => buffer.storageLength(),
-      ),
-      inlineDelegateData: vector(program.backendDelegateDataLength(), (i) =>
-        program.backendDelegateData(i),
-      ).map((data) => data.dataLength()),
+      inlineConstants: program.constantBuffer.map((buffer) => buffer.storage?.length ?? 0),
+      inlineDelegateData: program.backendDelegateData.map((data) => data.data?.length ?? 0),
     };
   });
 }
 
 /** The index of a segment is not checked: it means nothing where no tensor has data. */
 const describeSubsegments = (table: et.SubsegmentOffsets): SubsegmentTable => ({
-  segment: table.segmentIndex(),
-  offsets: Array.from({ length: table.offsetsLength() }, (_, i) => sizeOf(table.offsets(i) ?? 0n)),
+  segment: table.segmentIndex,
+  offsets: (table.offsets ?? []).map(sizeOf),
 });
 
 const enumName = <E extends object>(members: E, number: number): EnumMember<E> =>
@@ -80,116 +75,100 @@ function describeMethod(
   method: et.ExecutionPlan,
   dataCounts: Readonly<Record<DelegateTable["location"], number>>,
 ): ProgramMethod {
-  const valueCount = method.valuesLength();
-  const indices = (elements: ArrayLike<number> | null): number[] =>
-    numbers(elements).map((value) => index(value, valueCount, "value"));
-  const containers = method.containerMetaType();
-  const operators = vector(method.operatorsLength(), (i) => method.operators(i));
-  const delegates = vector(method.delegatesLength(), (i) => method.delegates(i));
+  const valueCount = method.values.length;
+  const indices = (elements: readonly number[] | null): number[] =>
+    (elements ?? []).map((value) => index(value, valueCount, "value"));
+  const containers = method.containerMetaType;
+  const operators = method.operators;
+  const delegates = method.delegates;
   const counts = { value: valueCount, operator: operators.length, delegate: delegates.length };
   return {
-    name: required(method.name(), "the name of a method"),
+    name: required(method.name, "the name of a method"),
     ...(containers === null
       ? {}
       : {
-          containers: { inputs: containers.encodedInpStr() ?? "", outputs: containers.encodedOutStr() ?? "" },
+          containers: { inputs: containers.encodedInpStr ?? "", outputs: containers.encodedOutStr ?? "" },
         }),
-    values: vector(valueCount, (i) => method.values(i)).map((value) => describeValue(value, valueCount)),
-    inputs: indices(method.inputsArray()),
-    outputs: indices(method.outputsArray()),
-    chains: vector(method.chainsLength(), (i) => method.chains(i)).map((chain) =>
-      describeChain(chain, counts),
-    ),
-    operators: operators.map((op) => ({ name: op.name() ?? "", overload: op.overload() ?? "" })),
+    values: method.values.map((value) => describeValue(value, valueCount)),
+    inputs: indices(method.inputs),
+    outputs: indices(method.outputs),
+    chains: method.chains.map((chain) => describeChain(chain, counts)),
+    operators: operators.map((op) => ({ name: op.name ?? "", overload: op.overload ?? "" })),
     delegates: delegates.map((delegate) => describeDelegate(delegate, dataCounts)),
-    bufferSizes: Array.from({ length: method.nonConstBufferSizesLength() }, (_, i) =>
-      sizeOf(BigInt.asUintN(64, method.nonConstBufferSizes(i) ?? 0n)),
-    ),
-    bufferDevices: vector(method.nonConstBufferDeviceLength(), (i) => method.nonConstBufferDevice(i)).map(
-      (entry) => ({
-        buffer: entry.bufferIdx(),
-        device: enumName(et.DeviceType, entry.deviceType()),
-        deviceIndex: entry.deviceIndex(),
-      }),
-    ),
+    bufferSizes: (method.nonConstBufferSizes ?? []).map((size) => sizeOf(BigInt.asUintN(64, size))),
+    bufferDevices: method.nonConstBufferDevice.map((entry) => ({
+      buffer: entry.bufferIdx,
+      device: enumName(et.DeviceType, entry.deviceType),
+      deviceIndex: entry.deviceIndex,
+    })),
   };
 }
 
 function describeValue(value: et.EValue, valueCount: number): ProgramValue {
-  const kind = et.KernelTypes[value.valType()] as keyof typeof et.KernelTypes | undefined;
-  const table = <T>(empty: T): T => required(value.val(empty) as T | null, "a value");
-  const items = (elements: ArrayLike<number> | null, none?: number): number[] =>
-    numbers(elements).map((item) => (item === none ? item : index(item, valueCount, "value")));
+  const kind = et.KernelTypes[value.valType] as keyof typeof et.KernelTypes | undefined;
+  const table = <T>(field: Field<T | null>): T => required(value.val(field), "a value");
+  const items = (elements: readonly number[] | null, none?: number): number[] =>
+    (elements ?? []).map((item) => (item === none ? item : index(item, valueCount, "value")));
   switch (kind) {
     case "Null":
       return { type: kind };
     case "Int": {
-      const int = table(new et.Int()).intVal();
+      const int = table(et.Int).intVal;
       const number = Number(int);
       return { type: kind, value: Number.isSafeInteger(number) ? number : String(int) };
     }
     case "Bool":
-      return { type: kind, value: table(new et.Bool()).boolVal() };
+      return { type: kind, value: table(et.Bool).boolVal };
     case "Double":
-      return { type: kind, value: jsonDouble(table(new et.Double()).doubleVal()) };
+      return { type: kind, value: jsonDouble(table(et.Double).doubleVal) };
     case "String":
-      return { type: kind, value: table(new et.String()).stringVal() ?? "" };
+      return { type: kind, value: table(et.String).stringVal ?? "" };
     case "Tensor":
-      return { type: kind, ...describeTensor(table(new et.Tensor())) };
-    case "IntList": {
-      const list = table(new et.IntList());
-      return {
-        type: kind,
-        items: items(Array.from({ length: list.itemsLength() }, (_, i) => Number(list.items(i)))),
-      };
-    }
+      return { type: kind, ...describeTensor(table(et.Tensor)) };
+    case "IntList":
+      return { type: kind, items: items((table(et.IntList).items ?? []).map(Number)) };
     case "DoubleList":
-      return { type: kind, items: numbers(table(new et.DoubleList()).itemsArray()).map(jsonDouble) };
-    case "BoolList": {
-      const list = table(new et.BoolList());
-      return {
-        type: kind,
-        items: Array.from({ length: list.itemsLength() }, (_, i) => list.items(i) === true),
-      };
-    }
+      return { type: kind, items: (table(et.DoubleList).items ?? []).map(jsonDouble) };
+    case "BoolList":
+      return { type: kind, items: table(et.BoolList).items ?? [] };
     case "TensorList":
-      return { type: kind, items: items(table(new et.TensorList()).itemsArray()) };
+      return { type: kind, items: items(table(et.TensorList).items) };
     case "OptionalTensorList":
-      return { type: kind, items: items(table(new et.OptionalTensorList()).itemsArray(), -1) };
+      return { type: kind, items: items(table(et.OptionalTensorList).items, -1) };
     default:
-      throw new RangeError(`it has a value of the unknown type ${value.valType()}`);
+      throw new RangeError(`it has a value of the unknown type ${value.valType}`);
   }
 }
 
 function describeTensor(tensor: et.Tensor): TensorTable {
-  const allocation = tensor.allocationInfo();
-  const extra = tensor.extraTensorInfo();
+  const allocation = tensor.allocationInfo;
+  const extra = tensor.extraTensorInfo;
   return {
-    scalarType: enumName(et.ScalarType, tensor.scalarType()),
-    sizes: numbers(tensor.sizesArray()),
-    dimOrder: numbers(tensor.dimOrderArray()),
-    dynamism: enumName(et.TensorShapeDynamism, tensor.shapeDynamism()),
-    dataBuffer: tensor.dataBufferIdx(),
-    storageOffset: tensor.storageOffset(),
-    requiresGrad: tensor.requiresGrad(),
-    layout: tensor.layout(),
+    scalarType: enumName(et.ScalarType, tensor.scalarType),
+    sizes: tensor.sizes ?? [],
+    dimOrder: [...(tensor.dimOrder ?? [])],
+    dynamism: enumName(et.TensorShapeDynamism, tensor.shapeDynamism),
+    dataBuffer: tensor.dataBufferIdx,
+    storageOffset: tensor.storageOffset,
+    requiresGrad: tensor.requiresGrad,
+    layout: tensor.layout,
     ...(allocation === null
       ? {}
       : {
           allocation: {
-            memory: allocation.memoryId(),
-            offset: allocation.memoryOffsetHigh() * 2 ** 32 + allocation.memoryOffsetLow(),
+            memory: allocation.memoryId,
+            offset: allocation.memoryOffsetHigh * 2 ** 32 + allocation.memoryOffsetLow,
           },
         }),
     ...(extra === null
       ? {}
       : {
           extra: {
-            name: extra.fullyQualifiedName() ?? "",
-            mutableSegment: sizeOf(extra.mutableDataSegmentsIdx()),
-            location: enumName(et.TensorDataLocation, extra.location()),
-            device: enumName(et.DeviceType, extra.deviceType()),
-            deviceIndex: extra.deviceIndex(),
+            name: extra.fullyQualifiedName ?? "",
+            mutableSegment: sizeOf(extra.mutableDataSegmentsIdx),
+            location: enumName(et.TensorDataLocation, extra.location),
+            device: enumName(et.DeviceType, extra.deviceType),
+            deviceIndex: extra.deviceIndex,
           },
         }),
   };
@@ -202,65 +181,61 @@ interface Counts {
 }
 
 function describeChain(chain: et.Chain, counts: Counts): ProgramChain {
-  const indices = (elements: ArrayLike<number> | null): number[] =>
-    numbers(elements).map((value) => index(value, counts.value, "value"));
+  const indices = (elements: readonly number[] | null): number[] =>
+    (elements ?? []).map((value) => index(value, counts.value, "value"));
   return {
-    inputs: indices(chain.inputsArray()),
-    outputs: indices(chain.outputsArray()),
-    instructions: vector(chain.instructionsLength(), (i) => chain.instructions(i)).map((instruction) =>
-      describeInstruction(instruction, counts, indices),
-    ),
-    stacktrace: vector(chain.stacktraceLength(), (i) => chain.stacktrace(i)).map((list) =>
-      vector(list.itemsLength(), (i) => list.items(i)).map(describeFrame),
-    ),
+    inputs: indices(chain.inputs),
+    outputs: indices(chain.outputs),
+    instructions: chain.instructions.map((instruction) => describeInstruction(instruction, counts, indices)),
+    stacktrace: chain.stacktrace.map((list) => list.items.map(describeFrame)),
   };
 }
 
 const describeFrame = (frame: et.Frame): StackFrame => ({
-  file: frame.filename() ?? "",
-  line: frame.lineno(),
-  name: frame.name() ?? "",
-  context: frame.context() ?? "",
+  file: frame.filename ?? "",
+  line: frame.lineno,
+  name: frame.name ?? "",
+  context: frame.context ?? "",
 });
 
 function describeInstruction(
   instruction: et.Instruction,
   counts: Counts,
-  indices: (elements: ArrayLike<number> | null) => number[],
+  indices: (elements: readonly number[] | null) => number[],
 ): ProgramInstruction {
-  const kind = et.InstructionArguments[instruction.instrArgsType()] as
+  const kind = et.InstructionArguments[instruction.instrArgsType] as
     | keyof typeof et.InstructionArguments
     | undefined;
-  const table = <T>(empty: T): T =>
-    required(instruction.instrArgs(empty) as T | null, "an instruction's arguments");
+  const table = <T>(field: Field<T | null>): T =>
+    required(instruction.instrArgs(field), "an instruction's arguments");
   const value = (at: number): number => index(at, counts.value, "value");
   switch (kind) {
     case "KernelCall": {
-      const call = table(new et.KernelCall());
-      const operator = index(call.opIndex(), counts.operator, "operator");
-      return { type: kind, operator, args: indices(call.argsArray()) };
+      const call = table(et.KernelCall);
+      const operator = index(call.opIndex, counts.operator, "operator");
+      return { type: kind, operator, args: indices(call.args) };
     }
     case "DelegateCall": {
-      const call = table(new et.DelegateCall());
-      const delegate = index(call.delegateIndex(), counts.delegate, "delegate");
-      return { type: kind, delegate, args: indices(call.argsArray()) };
+      const call = table(et.DelegateCall);
+      const delegate = index(call.delegateIndex, counts.delegate, "delegate");
+      return { type: kind, delegate, args: indices(call.args) };
     }
     case "MoveCall": {
-      const call = table(new et.MoveCall());
-      return { type: kind, from: value(call.moveFrom()), to: value(call.moveTo()) };
+      const call = table(et.MoveCall);
+      return { type: kind, from: value(call.moveFrom), to: value(call.moveTo) };
     }
     case "JumpFalseCall": {
-      const call = table(new et.JumpFalseCall());
+      const call = table(et.JumpFalseCall);
       return {
         type: kind,
-        condition: value(call.condValueIndex()),
-        destination: call.destinationInstruction(),
+        condition: value(call.condValueIndex),
+        destination: call.destinationInstruction,
       };
     }
     case "FreeCall":
-      return { type: kind, value: value(table(new et.FreeCall()).valueIndex()) };
+      return { type: kind, value: value(table(et.FreeCall).valueIndex) };
     default:
-      throw new RangeError(`it has an instruction of the unknown type ${instruction.instrArgsType()}`);
+      throw new RangeError(`it has an instruction of the unknown type ${instruction.instrArgsType}`);
   }
 }
 
@@ -268,15 +243,15 @@ function describeDelegate(
   delegate: et.BackendDelegate,
   dataCounts: Readonly<Record<DelegateTable["location"], number>>,
 ): DelegateTable {
-  const reference = required(delegate.processed(), "the place of a delegate");
-  const location = reference.location() === et.DataLocation.INLINE ? "INLINE" : "SEGMENT";
+  const reference = required(delegate.processed, "the place of a delegate");
+  const location = reference.location === et.DataLocation.INLINE ? "INLINE" : "SEGMENT";
   return {
-    id: required(delegate.id(), "the name of a delegate"),
+    id: required(delegate.id, "the name of a delegate"),
     location,
-    index: index(reference.index(), dataCounts[location], location === "INLINE" ? "inline data" : "segment"),
-    specs: vector(delegate.compileSpecsLength(), (i) => delegate.compileSpecs(i)).map((spec) => ({
-      key: required(spec.key(), "the key of a compile spec"),
-      value: bytesToHex(required(spec.valueArray(), "the value of a compile spec")),
+    index: index(reference.index, dataCounts[location], location === "INLINE" ? "inline data" : "segment"),
+    specs: delegate.compileSpecs.map((spec) => ({
+      key: required(spec.key, "the key of a compile spec"),
+      value: hexOf(required(spec.value, "the value of a compile spec")),
     })),
   };
 }

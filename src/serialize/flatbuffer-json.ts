@@ -1,5 +1,5 @@
-import type { ByteBuffer } from "flatbuffers";
-import { required } from "./checked-buffer.ts";
+import { type CheckedBuffer, required } from "./checked-buffer.ts";
+import { bool, byte, bytes, double, type Field, int, long, text, ubyte, uint, ulong } from "./table.ts";
 
 /** A schema (.fbs) as data. The names of types are as they are written there: `int`, `Tensor`, `[int]`. */
 export interface Schema {
@@ -23,24 +23,18 @@ export type FlatbufferJson =
   | readonly FlatbufferJson[]
   | { readonly [field: string]: FlatbufferJson };
 
-type Scalar = (buffer: ByteBuffer, at: number) => FlatbufferJson;
-
-const scalars: Readonly<Record<string, readonly [size: number, read: Scalar]>> = {
-  bool: [1, (buffer, at) => buffer.readInt8(at) !== 0],
-  byte: [1, (buffer, at) => buffer.readInt8(at)],
-  ubyte: [1, (buffer, at) => buffer.readUint8(at)],
-  int: [4, (buffer, at) => buffer.readInt32(at)],
-  uint: [4, (buffer, at) => buffer.readUint32(at)],
-  long: [8, (buffer, at) => integer(buffer.readInt64(at))],
-  ulong: [8, (buffer, at) => integer(buffer.readUint64(at))],
-  double: [8, (buffer, at) => double(buffer.readFloat64(at))],
+const fields: Readonly<Record<string, Field<FlatbufferJson | null>>> = {
+  ...{ bool, byte, ubyte, int, uint, string: text, "[ubyte]": bytes },
+  long: { ...long, read: (buffer, at) => integer(long.read(buffer, at)) },
+  ulong: { ...ulong, read: (buffer, at) => integer(ulong.read(buffer, at)) },
+  double: { ...double, read: (buffer, at) => decimal(double.read(buffer, at)) },
 };
 
 const integer = (value: bigint): number | bigint =>
   value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 
 /** flatc prints 12 decimals, and reads what is no number from text. */
-function double(value: number): number | string {
+function decimal(value: number): number | string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   return value === 0 || Math.abs(value) >= 1e15 ? value : Number(value.toFixed(12));
@@ -53,47 +47,42 @@ function double(value: number): number | string {
  * @throws RangeError with half a sentence for what does not fit the schema
  */
 export function flatbufferJson(
-  buffer: ByteBuffer,
+  buffer: CheckedBuffer,
   schema: Schema,
 ): { readonly [field: string]: FlatbufferJson } {
   const table = (name: string, at: number): { readonly [field: string]: FlatbufferJson } => {
-    const fields: [string, FlatbufferJson][] = [];
+    const contents: [string, FlatbufferJson][] = [];
     let id = 0;
     for (const [field, type] of schema.tables[name]!) {
       const members = schema.unions[type];
       let target = type;
       if (members !== undefined) {
-        const typeAt = buffer.__offset(at, slotOf(id++));
-        const member = typeAt === 0 ? 0 : buffer.readUint8(at + typeAt);
+        const typeAt = buffer.field(at, id++);
+        const member = typeAt === 0 ? 0 : ubyte.read(buffer, typeAt);
         target = required(members[member] ?? null, `a name for member ${member} of ${type}`);
-        if (typeAt !== 0) fields.push([`${field}_type`, target]);
+        if (typeAt !== 0) contents.push([`${field}_type`, target]);
       }
-      const offset = buffer.__offset(at, slotOf(id++));
-      if (offset !== 0 && target !== "NONE") fields.push([field, read(target, at + offset)]);
+      const place = buffer.field(at, id++);
+      if (place !== 0 && target !== "NONE") contents.push([field, read(target, place)]);
     }
-    return Object.fromEntries(fields);
+    return Object.fromEntries(contents);
   };
   const read = (type: string, at: number): FlatbufferJson => {
-    const scalar = scalars[type];
-    if (scalar !== undefined) return scalar[1](buffer, at);
-    if (type === "string") return buffer.__string(at) as string;
+    const field = fields[type];
+    if (field !== undefined) return field.read(buffer, at)!;
     const element = /^\[(.*)\]$/.exec(type)?.[1];
     if (element !== undefined) {
-      const start = buffer.__vector(at);
-      const length = buffer.__vector_len(at);
-      if (element === "ubyte") return buffer.bytes().subarray(start, start + length);
       const size = sizeOf(element);
+      const length = buffer.count(at, size);
+      const start = buffer.follow(at) + 4;
       return Array.from({ length }, (_, i) => read(element, start + i * size));
     }
     const members = schema.enums[type];
-    if (members === undefined) return table(type, buffer.__indirect(at));
+    if (members === undefined) return table(type, buffer.follow(at));
     const number = read(members.base, at) as number;
     return members.names[number] ?? number;
   };
   /** Bytes of an element of a vector: what is no scalar is there by a 32-bit offset. */
-  const sizeOf = (type: string): number => scalars[schema.enums[type]?.base ?? type]?.[0] ?? 4;
-  return table(schema.root, buffer.__indirect(buffer.position()));
+  const sizeOf = (type: string): number => fields[schema.enums[type]?.base ?? type]?.size ?? 4;
+  return table(schema.root, buffer.follow(0));
 }
-
-/** Where the vtable has a field's offset. */
-const slotOf = (id: number): number => 4 + 2 * id;

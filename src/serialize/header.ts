@@ -16,6 +16,8 @@ export interface ExtendedHeader {
 }
 
 export const programIdentifier = "ET12";
+/** The compile spec of a delegate with the SHA-256 of all before the first segment, taken with zeros in its place. */
+export const headSpec = "head_sha256";
 /** What the runtime reads to find the header; no program file is shorter. */
 export const leadSize = 64;
 

@@ -12,7 +12,8 @@ export interface TensorMeta {
 /** What a constant method returns. A number is an integer; `{ float: 0.5 }` is not; a list is several outputs. */
 export type ConstantValue = number | boolean | string | readonly number[] | { readonly float: number };
 
-const scalarTypes: { readonly [D in DType]?: TensorTable["scalarType"] } = {
+/** ExecuTorch's names of element types. */
+export const scalarTypes: { readonly [D in DType]?: TensorTable["scalarType"] } = {
   f64: "DOUBLE",
   f32: "FLOAT",
   f16: "HALF",
@@ -35,16 +36,13 @@ export function delegateMethod(
   outputs: readonly TensorMeta[],
   delegate: DelegateTable,
 ): ProgramMethod {
-  const values = [...inputs, ...outputs].map(tensorValue);
+  const values = [...inputs, ...outputs].map((tensor) => tensorValue(tensor));
   const args = [...values.keys()];
   const inputIndices = args.slice(0, inputs.length);
   const outputIndices = args.slice(inputs.length);
   return {
     name,
-    containers: {
-      inputs: `T2#${inputs.length}#0(${sequence("T", inputs.length)},D0())`,
-      outputs: outputs.length === 1 ? leaf : sequence("T", outputs.length),
-    },
+    containers: containersOf(inputs.length, outputs.length),
     values,
     inputs: inputIndices,
     outputs: outputIndices,
@@ -83,8 +81,17 @@ const leaf = "$";
 const sequence = (kind: "L" | "T", length: number): string =>
   `${kind}${length}${"#1".repeat(length)}(${Array(length).fill(leaf).join(",")})`;
 
-/** No place is planned for it: its memory is the caller's. */
-function tensorValue({ name, dtype, shape }: TensorMeta): ProgramValue {
+/** How a method's inputs, positional ones and no others, and its outputs nest. */
+export const containersOf = (inputs: number, outputs: number): NonNullable<ProgramMethod["containers"]> => ({
+  inputs: `T2#${inputs}#0(${sequence("T", inputs)},D0())`,
+  outputs: outputs === 1 ? leaf : sequence("T", outputs),
+});
+
+/** A dense tensor. Where no place is planned for it, its memory is the caller's. */
+export function tensorValue(
+  { name, dtype, shape }: Omit<TensorMeta, "name"> & { readonly name: string | undefined },
+  place: Pick<TensorTable, "allocation"> & Partial<Pick<TensorTable, "dataBuffer">> = {},
+): ProgramValue {
   const scalarType = scalarTypes[dtype];
   if (scalarType === undefined) throw new Error(`ExecuTorch has no tensors of ${dtype}`);
   return {
@@ -97,7 +104,10 @@ function tensorValue({ name, dtype, shape }: TensorMeta): ProgramValue {
     storageOffset: 0,
     requiresGrad: false,
     layout: 0,
-    extra: { name, mutableSegment: 0, location: "SEGMENT", device: "CPU", deviceIndex: 0 },
+    ...place,
+    ...(name !== undefined && {
+      extra: { name, mutableSegment: 0, location: "SEGMENT", device: "CPU", deviceIndex: 0 },
+    }),
   };
 }
 

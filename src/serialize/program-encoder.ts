@@ -1,5 +1,5 @@
-import { hexToBytes } from "@noble/hashes/utils.js";
 import { Builder, type Offset } from "flatbuffers";
+import { bytesOf } from "../tensor/hex.ts";
 import * as et from "./generated/write/executorch-flatbuffer.ts";
 import { programIdentifier } from "./header.ts";
 import type {
@@ -250,11 +250,7 @@ function encodeDelegate(b: Builder, { id, location, index, specs }: DelegateTabl
   const specVector = BackendDelegate.createCompileSpecsVector(
     b,
     specs.map(({ key, value }) =>
-      CompileSpec.createCompileSpec(
-        b,
-        b.createString(key),
-        CompileSpec.createValueVector(b, hexToBytes(value)),
-      ),
+      CompileSpec.createCompileSpec(b, b.createString(key), CompileSpec.createValueVector(b, bytesOf(value))),
     ),
   );
   BackendDelegate.startBackendDelegate(b);

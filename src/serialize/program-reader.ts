@@ -1,6 +1,8 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
-import { type ByteRange, byteRange, type Source } from "../tensor/source.ts";
-import { decodeFlatbuffer, index, refuseCorrupt, required, vector } from "./checked-buffer.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
+import { byteRange, type Source } from "../tensor/source.ts";
+import type { Segment } from "./blob.ts";
+import { decodeFlatbuffer, element, refuseCorrupt, required } from "./checked-buffer.ts";
 import * as et from "./generated/read/executorch-flatbuffer.ts";
 import {
   type ExtendedHeader,
@@ -10,16 +12,19 @@ import {
   readHeader,
   sizeOf,
 } from "./header.ts";
+import { rootOf } from "./table.ts";
 
 /** A program file, with what is needed to run it. `describeProgram` tells everything else. */
 export interface ProgramFile {
   readonly source: Source;
-  /** The flatbuffer with its header: all of the file but the segments. */
+  /** All of the file in front of the segments. */
+  readonly front: Uint8Array;
+  /** The flatbuffer with its header, which `front` begins with. */
   readonly head: Uint8Array;
   /** Absent in a file without segments. */
   readonly header: ExtendedHeader | undefined;
-  readonly segments: readonly ByteRange[];
-  readonly namedData: ReadonlyMap<string, ByteRange>;
+  readonly segments: readonly Segment[];
+  readonly namedData: ReadonlyMap<string, Segment>;
   /** Those of all methods, in the file's order. */
   readonly delegates: readonly ProgramDelegate[];
   /** What methods without instructions return. */
@@ -31,7 +36,7 @@ export interface ProgramDelegate {
   /** The backend that runs it. */
   readonly id: string;
   readonly specs: ReadonlyMap<string, Uint8Array>;
-  readonly data: ByteRange;
+  readonly data: Segment;
 }
 
 /** A list when the method returns several values, or a list of one. */
@@ -50,20 +55,21 @@ export async function readProgram(source: Source): Promise<ProgramFile> {
   if (lead.length < leadSize) throw truncated(source, leadSize);
   const header = refuseCorrupt(source.name, () => readHeader(lead));
   if (header !== undefined) checkHeader(source, header);
-  const head = await readFully(source, 0, header?.programSize ?? source.size);
+  const { programSize = source.size, segmentBase = 0 } = header ?? {};
+  const front = await readFully(source, 0, Math.max(programSize, segmentBase));
+  const head = front.subarray(0, programSize);
   return decodeFlatbuffer(source.name, head, (buffer) => {
-    const program = et.Program.getRootAsProgram(buffer);
-    const segments = vector(program.segmentsLength(), (i) => program.segments(i)).map((segment) =>
-      segmentRange(source, header, segment),
-    );
-    const methods = vector(program.executionPlanLength(), (i) => program.executionPlan(i));
+    const program = rootOf(buffer, et.Program);
+    const segments = readSegments(source, header, program);
+    const methods = program.executionPlan;
     return {
       source,
+      front,
       head,
       header,
       segments,
       namedData: readNamedData(program, segments),
-      delegates: methods.flatMap((method) => readDelegates(source, program, method, segments)),
+      delegates: methods.flatMap((method) => readDelegates(source, front, program, method, segments)),
       constants: readConstants(methods),
     };
   });
@@ -92,63 +98,73 @@ function checkHeader(
 const corrupt = (source: Source, detail: string): BitnetcError =>
   new BitnetcError(diagnostics.programCorrupt(source.name, detail));
 
-function segmentRange(
+function readSegments(
   source: Source,
   header: ExtendedHeader | undefined,
-  segment: et.DataSegment,
-): ByteRange {
-  const end = sizeOf(segment.offset()) + sizeOf(segment.size());
+  program: et.Program,
+): readonly Segment[] {
   // Without a header there is no data, but there may be empty segments.
-  const { segmentBase, segmentDataSize = end } = header ?? { segmentBase: 0, segmentDataSize: 0 };
-  if (end > segmentDataSize) throw new RangeError(`a segment ends at ${end} of ${segmentDataSize} bytes`);
-  if (segmentBase + end > source.size) throw truncated(source, segmentBase + end);
-  return byteRange(source, segmentBase + sizeOf(segment.offset()), sizeOf(segment.size()));
+  const { segmentBase, segmentDataSize } = header ?? { segmentBase: 0, segmentDataSize: 0 };
+  const places = program.segments.map((segment) => {
+    const offset = sizeOf(segment.offset);
+    const size = sizeOf(segment.size);
+    const end = offset + size;
+    if (segmentDataSize !== undefined && end > segmentDataSize)
+      throw new RangeError(`a segment ends at ${end} of ${segmentDataSize} bytes`);
+    if (segmentBase + end > source.size) throw truncated(source, segmentBase + end);
+    return { offset, size, end };
+  });
+  const inOrder = [...places].sort((a, b) => a.offset - b.offset || a.end - b.end);
+  const next = new Map(inOrder.map((place, i) => [place, inOrder[i + 1]?.offset ?? 0]));
+  return places.map((place) => ({
+    ...byteRange(source, segmentBase + place.offset, place.size),
+    padding: Math.max(0, next.get(place)! - place.end),
+  }));
 }
 
-function readNamedData(program: et.Program, segments: readonly ByteRange[]): ReadonlyMap<string, ByteRange> {
-  const byKey = new Map<string, ByteRange>();
-  for (const entry of vector(program.namedDataLength(), (i) => program.namedData(i))) {
-    const key = required(entry.key(), "the key of named data");
+function readNamedData(program: et.Program, segments: readonly Segment[]): ReadonlyMap<string, Segment> {
+  const byKey = new Map<string, Segment>();
+  for (const entry of program.namedData) {
+    const key = required(entry.key, "the key of named data");
     if (byKey.has(key)) throw new RangeError(`two blobs have the key ${key}`);
-    byKey.set(key, segments[index(entry.segmentIndex(), segments.length, "segment")]!);
+    byKey.set(key, element(segments, entry.segmentIndex, "segment"));
   }
   return byKey;
 }
 
 function readDelegates(
   source: Source,
+  front: Uint8Array,
   program: et.Program,
   method: et.ExecutionPlan,
-  segments: readonly ByteRange[],
+  segments: readonly Segment[],
 ): ProgramDelegate[] {
-  return vector(method.delegatesLength(), (i) => method.delegates(i)).map((delegate) => {
-    const reference = required(delegate.processed(), "the place of a delegate");
-    const inline = reference.location() === et.DataLocation.INLINE;
-    const specs = vector(delegate.compileSpecsLength(), (i) => delegate.compileSpecs(i));
+  return method.delegates.map(({ id, processed, compileSpecs }) => {
+    const { location, index } = required(processed, "the place of a delegate");
     return {
       method: methodName(method),
-      id: required(delegate.id(), "the name of a delegate"),
+      id: required(id, "the name of a delegate"),
       specs: new Map(
-        specs.map((spec) => [
-          required(spec.key(), "the key of a compile spec"),
-          required(spec.valueArray(), "the value of a compile spec"),
+        compileSpecs.map(({ key, value }) => [
+          required(key, "the key of a compile spec"),
+          required(value, "the value of a compile spec"),
         ]),
       ),
-      data: inline
-        ? inlineRange(source, program, reference.index())
-        : segments[index(reference.index(), segments.length, "segment")]!,
+      data:
+        location === et.DataLocation.INLINE
+          ? inlineRange(source, front, program, index)
+          : element(segments, index, "segment"),
     };
   });
 }
 
 /** A delegate's data within the flatbuffer, as a range of the file. */
-function inlineRange(source: Source, program: et.Program, at: number): ByteRange {
-  index(at, program.backendDelegateDataLength(), "inline data");
-  const data = required(program.backendDelegateData(at)?.dataArray() ?? null, "inline data");
-  return byteRange(source, data.byteOffset, data.length);
+function inlineRange(source: Source, front: Uint8Array, program: et.Program, at: number): Segment {
+  const data = required(element(program.backendDelegateData, at, "inline data").data, "inline data");
+  return { ...byteRange(source, data.byteOffset - front.byteOffset, data.length), padding: 0 };
 }
 
-const methodName = (method: et.ExecutionPlan): string => required(method.name(), "the name of a method");
+const methodName = (method: et.ExecutionPlan): string => required(method.name, "the name of a method");
 
 function readConstants(methods: readonly et.ExecutionPlan[]): ReadonlyMap<string, ConstantResult> {
   const results = new Map<string, ConstantResult>();
@@ -161,30 +177,27 @@ function readConstants(methods: readonly et.ExecutionPlan[]): ReadonlyMap<string
 
 /** @returns undefined for a method that computes, or returns a tensor */
 function constantResult(method: et.ExecutionPlan): ConstantResult | undefined {
-  const chains = vector(method.chainsLength(), (i) => method.chains(i));
-  if (method.inputsLength() > 0 || chains.some((chain) => chain.instructionsLength() > 0)) return undefined;
-  const outputs = Array.from(method.outputsArray() ?? [], (output) => {
-    const value = method.values(index(output, method.valuesLength(), "value"));
-    return constantScalar(required(value, "a value"));
-  });
+  if (method.inputs?.length || method.chains.some(({ instructions }) => instructions.length > 0))
+    return undefined;
+  const outputs = (method.outputs ?? []).map((at) => constantScalar(element(method.values, at, "value")));
   if (!outputs.every((output) => output !== undefined)) return undefined;
-  const structure = method.containerMetaType()?.encodedOutStr() ?? "";
+  const structure = method.containerMetaType?.encodedOutStr ?? "";
   return outputs.length !== 1 || containerPattern.test(structure) ? outputs : outputs[0];
 }
 
 /** A list or tuple in either notation of pytrees that ExecuTorch has used: `L1#1($)`, or JSON. */
 const containerPattern = /^([LT]|\[\d+, \{"type": ")/;
 
-function constantScalar(value: et.EValue): ConstantScalar | undefined {
-  switch (value.valType()) {
+function constantScalar({ valType, val }: et.EValue): ConstantScalar | undefined {
+  switch (valType) {
     case et.KernelTypes.Int:
-      return Number((value.val(new et.Int()) as et.Int | null)?.intVal() ?? 0);
+      return Number(val(et.Int)?.intVal ?? 0);
     case et.KernelTypes.Bool:
-      return (value.val(new et.Bool()) as et.Bool | null)?.boolVal() ?? false;
+      return val(et.Bool)?.boolVal ?? false;
     case et.KernelTypes.Double:
-      return (value.val(new et.Double()) as et.Double | null)?.doubleVal() ?? 0;
+      return val(et.Double)?.doubleVal ?? 0;
     case et.KernelTypes.String:
-      return required((value.val(new et.String()) as et.String | null)?.stringVal() ?? null, "a string");
+      return required(val(et.String)?.stringVal, "a string");
     default:
       return undefined;
   }

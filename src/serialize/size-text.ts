@@ -66,13 +66,11 @@ const longestText = 4096;
  */
 export function parseSize(text: string, symbols: readonly SizeSymbol[]): Dim | undefined {
   if (text.length > longestText) return undefined;
-  let known = true;
   const size = parseDim(text, (name) => {
-    const found = symbols[Number(name.slice(1))];
-    if (found !== undefined && name === symbolText(Number(name.slice(1))))
-      return symbol(found.name, found.max, found.min);
-    known = false;
-    return 0;
+    const id = Number(name.slice(1));
+    const found = symbols[id];
+    if (found === undefined || name !== symbolText(id)) throw new SyntaxError(name);
+    return symbol(found.name, found.max, found.min);
   });
-  return known && (typeof size === "number" ? Number.isInteger(size) : size !== undefined) ? size : undefined;
+  return typeof size !== "number" || Number.isInteger(size) ? size : undefined;
 }

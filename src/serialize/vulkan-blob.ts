@@ -1,10 +1,10 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { ByteRange } from "../tensor/source.ts";
 import { decodeFlatbuffer, refuseCorrupt } from "./checked-buffer.ts";
 import { type FlatbufferJson, flatbufferJson } from "./flatbuffer-json.ts";
-import * as vk from "./generated/read/vkgraph.ts";
 import { schema } from "./generated/schema/vulkan.ts";
-import { sizeOf } from "./header.ts";
+import { identifierOf, sizeOf } from "./header.ts";
 import { decodeVulkanGraph } from "./vulkan-decoder.ts";
 import type { VulkanGraph } from "./vulkan-graph.ts";
 
@@ -54,8 +54,7 @@ export async function readVulkanBlob(blob: ByteRange, at: string): Promise<Vulka
     at,
     bytes,
     (buffer) => {
-      if (bytes.length < 8 || !vk.VkGraph.bufferHasIdentifier(buffer))
-        throw new RangeError('its graph is not marked "VK00"');
+      if (identifierOf(bytes) !== "VK00") throw new RangeError('its graph is not marked "VK00"');
       return {
         header,
         graph: decodeVulkanGraph(buffer, constantsSize),

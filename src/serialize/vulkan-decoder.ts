@@ -1,8 +1,8 @@
-import type { ByteBuffer } from "flatbuffers";
-import { index, numbers, required, vector } from "./checked-buffer.ts";
+import { type CheckedBuffer, index, required } from "./checked-buffer.ts";
 import * as vk from "./generated/read/vkgraph.ts";
 import { sizeOf } from "./header.ts";
 import type { EnumMember } from "./program.ts";
+import { type Field, rootOf } from "./table.ts";
 import type { VulkanConstant, VulkanGraph, VulkanTensor, VulkanValue } from "./vulkan-graph.ts";
 
 /** The offset of a constant that is named data. */
@@ -12,29 +12,25 @@ const noOffset = 2n ** 64n - 1n;
  * @param constantBytes how many bytes of constants the blob has
  * @throws RangeError with half a sentence for what does not fit the schema, and for an index that leads nowhere
  */
-export function decodeVulkanGraph(buffer: ByteBuffer, constantBytes: number): VulkanGraph {
-  const graph = vk.VkGraph.getRootAsVkGraph(buffer);
-  const valueCount = graph.valuesLength();
-  const constantCount = graph.constantsLength();
-  const indices = (elements: ArrayLike<number> | null): number[] =>
-    numbers(elements).map((value) => index(value, valueCount, "value"));
+export function decodeVulkanGraph(buffer: CheckedBuffer, constantBytes: number): VulkanGraph {
+  const graph = rootOf(buffer, vk.VkGraph);
+  const valueCount = graph.values.length;
+  const constantCount = graph.constants.length;
+  const indices = (elements: readonly number[] | null): number[] =>
+    (elements ?? []).map((value) => index(value, valueCount, "value"));
   return {
-    version: graph.version() ?? "",
-    calls: vector(graph.chainLength(), (i) => graph.chain(i)).map((call) => ({
-      id: call.nodeId(),
-      op: required(call.name(), "the name of an op"),
-      args: indices(call.argsArray()),
+    version: graph.version ?? "",
+    calls: graph.chain.map((call) => ({
+      id: call.nodeId,
+      op: required(call.name, "the name of an op"),
+      args: indices(call.args),
     })),
-    values: vector(valueCount, (i) => graph.values(i)).map((value, i) =>
-      decodeValue(value, i, constantCount),
-    ),
-    inputs: indices(graph.inputIdsArray()),
-    outputs: indices(graph.outputIdsArray()),
-    constants: vector(constantCount, (i) => graph.constants(i)).map((bytes) =>
-      decodeConstant(bytes, constantBytes),
-    ),
-    storage: enumName(vk.VkStorageType, graph.storageTypeOverride()),
-    layout: enumName(vk.VkMemoryLayout, graph.memoryLayoutOverride()),
+    values: graph.values.map((value, i) => decodeValue(value, i, constantCount)),
+    inputs: indices(graph.inputIds),
+    outputs: indices(graph.outputIds),
+    constants: graph.constants.map((bytes) => decodeConstant(bytes, constantBytes)),
+    storage: enumName(vk.VkStorageType, graph.storageTypeOverride),
+    layout: enumName(vk.VkMemoryLayout, graph.memoryLayoutOverride),
   };
 }
 
@@ -47,60 +43,58 @@ const integer = (value: bigint): number | bigint => {
 };
 
 function decodeValue(value: vk.VkValue, at: number, constantCount: number): VulkanValue {
-  const kind = vk.GraphTypes[value.valueType()] as keyof typeof vk.GraphTypes | undefined;
-  const table = <T>(empty: T): T => required(value.value(empty) as T | null, "a value");
-  const items = <T>(list: { itemsLength(): number; items(i: number): T | null }): T[] =>
-    vector(list.itemsLength(), (i) => list.items(i));
+  const kind = vk.GraphTypes[value.valueType] as keyof typeof vk.GraphTypes | undefined;
+  const table = <T>(field: Field<T | null>): T => required(value.value(field), "a value");
+  const items = <T>(list: { readonly items: readonly T[] | null }): readonly T[] => list.items ?? [];
   switch (kind) {
     case "Null":
       return { type: kind };
     case "Int":
-      return { type: kind, value: integer(table(new vk.Int()).intVal()) };
+      return { type: kind, value: integer(table(vk.Int).intVal) };
     case "Bool":
-      return { type: kind, value: table(new vk.Bool()).boolVal() };
+      return { type: kind, value: table(vk.Bool).boolVal };
     case "Double":
-      return { type: kind, value: table(new vk.Double()).doubleVal() };
+      return { type: kind, value: table(vk.Double).doubleVal };
     case "String":
-      return { type: kind, value: table(new vk.String()).stringVal() ?? "" };
+      return { type: kind, value: table(vk.String).stringVal ?? "" };
     case "SymInt":
-      return { type: kind, value: table(new vk.SymInt()).value() };
+      return { type: kind, value: table(vk.SymInt).value };
     case "VkTensor":
-      return { type: kind, ...decodeTensor(table(new vk.VkTensor()), constantCount) };
+      return { type: kind, ...decodeTensor(table(vk.VkTensor), constantCount) };
     case "IntList":
-      return { type: kind, items: items(table(new vk.IntList())).map(integer) };
+      return { type: kind, items: items(table(vk.IntList)).map(integer) };
     case "DoubleList":
-      return { type: kind, items: items(table(new vk.DoubleList())) };
+      return { type: kind, items: items(table(vk.DoubleList)) };
     case "BoolList":
-      return { type: kind, items: items(table(new vk.BoolList())) };
+      return { type: kind, items: items(table(vk.BoolList)) };
     case "ValueList":
       return {
         type: kind,
-        items: items(table(new vk.ValueList())).map((item) => index(item, at, "earlier value")),
+        items: items(table(vk.ValueList)).map((item) => index(item, at, "earlier value")),
       };
     default:
-      throw new RangeError(`it has a value of the unknown type ${value.valueType()}`);
+      throw new RangeError(`it has a value of the unknown type ${value.valueType}`);
   }
 }
 
 function decodeTensor(tensor: vk.VkTensor, constantCount: number): VulkanTensor {
-  const constant = tensor.constantId();
-  const memoryObject = tensor.memObjId();
+  const constant = tensor.constantId;
+  const memoryObject = tensor.memObjId;
   return {
-    dataType: enumName(vk.VkDataType, tensor.datatype()),
-    dims: numbers(tensor.dimsArray()),
+    dataType: enumName(vk.VkDataType, tensor.datatype),
+    dims: tensor.dims ?? [],
     ...(constant === -1 ? {} : { constant: index(constant, constantCount, "constant") }),
     ...(memoryObject === -1 ? {} : { memoryObject }),
-    storage: enumName(vk.VkStorageType, tensor.storageType()),
-    layout: enumName(vk.VkMemoryLayout, tensor.memoryLayout()),
-    stagingDataType: enumName(vk.VkDataType, tensor.stagingDatatype()),
+    storage: enumName(vk.VkStorageType, tensor.storageType),
+    layout: enumName(vk.VkMemoryLayout, tensor.memoryLayout),
+    stagingDataType: enumName(vk.VkDataType, tensor.stagingDatatype),
   };
 }
 
 function decodeConstant(bytes: vk.VkBytes, constantBytes: number): VulkanConstant {
-  const length = sizeOf(bytes.length());
-  if (bytes.offset() === noOffset)
-    return { key: required(bytes.namedKey(), "the key of a constant"), length };
-  const offset = sizeOf(bytes.offset());
+  const length = sizeOf(bytes.length);
+  if (bytes.offset === noOffset) return { key: required(bytes.namedKey, "the key of a constant"), length };
+  const offset = sizeOf(bytes.offset);
   if (offset + length > constantBytes)
     throw new RangeError(`a constant ends at ${offset + length} of ${constantBytes} bytes`);
   return { offset, length };

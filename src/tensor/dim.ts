@@ -138,18 +138,7 @@ export function evaluateDim(dim: Dim, values: ReadonlyMap<string, number>): numb
 }
 
 /** Names of the symbols that a size depends on. */
-export function symbolsOf(dim: Dim, into = new Set<string>()): Set<string> {
-  for (const term of termsOf(dim)) {
-    for (const atom of term.atoms) {
-      if (atom.kind === "symbol") into.add(atom.key);
-      else {
-        symbolsOf(atom.a, into);
-        symbolsOf(atom.b, into);
-      }
-    }
-  }
-  return into;
-}
+export const symbolsOf = (dim: Dim): Set<string> => new Set(symbolBounds(dim).keys());
 
 /** The symbols of a size with their bounds. */
 export function symbolBounds(dim: Dim, into = new Map<string, { min: number; max: number }>()) {
@@ -167,7 +156,7 @@ export function symbolBounds(dim: Dim, into = new Map<string, { min: number; max
 
 /**
  * Reads an expression written as `key` is: `+ - *`, parentheses, integers, names, and the functions
- * floordiv, mod, max, min. `lookup` gives the size that a name stands for.
+ * floordiv, mod, max, min. `lookup` gives the size that a name stands for, or throws a SyntaxError.
  * @returns undefined when the text is not such an expression
  */
 export function parseDim(text: string, lookup: (name: string) => Dim): Dim | undefined {

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../errors.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError } from "../errors.ts";
 import type { DType } from "./dtype.ts";
 import { byteLength, decodeElements, elementCount, encodeElements, type Tensor, tensor } from "./tensor.ts";
 

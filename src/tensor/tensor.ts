@@ -59,6 +59,10 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 /** Zero-filled memory for `length` elements of `dtype`. */
 export const allocate = (dtype: DType, length: number): TensorData => new storage[dtype](length);
 
+/** Elements that lie in a buffer as memory holds them. */
+export const elementsAt = (dtype: DType, buffer: ArrayBuffer, offset: number, length: number): TensorData =>
+  new storage[dtype](buffer, offset, length);
+
 /** A tensor of the given elements, rounded to what `dtype` can represent where they come as a list, or of zeros. */
 export function tensor(
   dtype: DType,
@@ -83,12 +87,28 @@ export function roundToDType(dtype: DType, data: TensorData): void {
     for (let i = 0; i < data.length; i++) data[i] = bfloat16ToFloat32(float32ToBfloat16(data[i]!));
 }
 
+/** Elements that files hold as words of another kind than memory does. */
+interface Words {
+  readonly View: typeof Uint16Array | typeof BigInt64Array | typeof BigUint64Array;
+  decode(word: number | bigint): number;
+  encode(value: number): number | bigint;
+}
+
+const fileWords: { readonly [D in DType]?: Words } = {
+  f16: { View: Uint16Array, decode: (word) => float16ToFloat32(word as number), encode: float32ToFloat16 },
+  bf16: { View: Uint16Array, decode: (word) => bfloat16ToFloat32(word as number), encode: float32ToBfloat16 },
+  i64: { View: BigInt64Array, decode: Number, encode: toInt64 },
+  u64: { View: BigUint64Array, decode: Number, encode: toUint64 },
+};
+
+/** Bits of elements of less than a byte, of which files pack several into one. */
+const packedBits: { readonly [D in DType]?: number } = { i2: 2, u2: 2, i4: 4, u4: 4 };
+
 /** Bytes of `count` elements as files hold them: little-endian, 2- and 4-bit elements packed from the low bit up. */
 export function byteLength(dtype: DType, count: number): number {
-  if (dtype === "i2" || dtype === "u2") return Math.ceil(count / 4);
-  if (dtype === "i4" || dtype === "u4") return Math.ceil(count / 2);
-  if (dtype === "f16" || dtype === "bf16") return count * 2;
-  return count * storage[dtype].BYTES_PER_ELEMENT;
+  const bits = packedBits[dtype];
+  if (bits !== undefined) return Math.ceil((count * bits) / 8);
+  return count * (fileWords[dtype]?.View ?? storage[dtype]).BYTES_PER_ELEMENT;
 }
 
 /**
@@ -99,91 +119,51 @@ export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): 
   const need = byteLength(dtype, count);
   if (bytes.byteLength < need) throw new RangeError(`${need} bytes expected, ${bytes.byteLength} found`);
   const out = allocate(dtype, count);
-  switch (dtype) {
-    case "f16":
-    case "bf16": {
-      const words = new Uint16Array(bufferOf(bytes, need), 0, count);
-      const widen = dtype === "f16" ? float16ToFloat32 : bfloat16ToFloat32;
-      for (let i = 0; i < count; i++) out[i] = widen(words[i]!);
-      return out;
+  const words = fileWords[dtype];
+  const bits = packedBits[dtype];
+  if (words !== undefined) {
+    const view = new words.View(bufferOf(bytes, need), 0, count);
+    for (let i = 0; i < count; i++) out[i] = words.decode(view[i]!);
+  } else if (bits !== undefined) {
+    const perByte = 8 / bits;
+    const signBit = dtype.startsWith("i") ? 1 << (bits - 1) : 0;
+    for (let i = 0; i < count; i++) {
+      const code = (bytes[Math.floor(i / perByte)]! >> (bits * (i % perByte))) & ((1 << bits) - 1);
+      out[i] = (code ^ signBit) - signBit;
     }
-    case "i64": {
-      const words = new BigInt64Array(bufferOf(bytes, need), 0, count);
-      for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
-      return out;
-    }
-    case "u64": {
-      const words = new BigUint64Array(bufferOf(bytes, need), 0, count);
-      for (let i = 0; i < count; i++) out[i] = Number(words[i]!);
-      return out;
-    }
-    case "i2":
-    case "u2":
-    case "i4":
-    case "u4": {
-      const bits = dtype === "i2" || dtype === "u2" ? 2 : 4;
-      const perByte = 8 / bits;
-      const signBit = dtype === "i2" || dtype === "i4" ? 1 << (bits - 1) : 0;
-      for (let i = 0; i < count; i++) {
-        const code = (bytes[Math.floor(i / perByte)]! >> (bits * (i % perByte))) & ((1 << bits) - 1);
-        out[i] = (code ^ signBit) - signBit;
-      }
-      return out;
-    }
-    case "bool": {
-      for (let i = 0; i < count; i++) out[i] = bytes[i] === 0 ? 0 : 1;
-      return out;
-    }
-    default: {
-      const memory = new Uint8Array(out.buffer);
-      memory.set(bytes.subarray(0, need));
-      return out;
-    }
+  } else if (dtype === "bool") {
+    for (let i = 0; i < count; i++) out[i] = bytes[i] === 0 ? 0 : 1;
+  } else {
+    new Uint8Array(out.buffer).set(bytes.subarray(0, need));
   }
+  return out;
 }
 
 /** The bytes of a tensor's elements as files hold them. Shares memory with `data` where the layout is the same. */
 export function encodeElements(dtype: DType, data: TensorData): Uint8Array<ArrayBuffer> {
   const count = data.length;
-  switch (dtype) {
-    case "f16":
-    case "bf16": {
-      const words = new Uint16Array(count);
-      const narrow = dtype === "f16" ? float32ToFloat16 : float32ToBfloat16;
-      for (let i = 0; i < count; i++) words[i] = narrow(data[i]!);
-      return new Uint8Array(words.buffer);
-    }
-    case "i64": {
-      const words = new BigInt64Array(count);
-      for (let i = 0; i < count; i++) words[i] = toInt64(data[i]!);
-      return new Uint8Array(words.buffer);
-    }
-    case "u64": {
-      const words = new BigUint64Array(count);
-      for (let i = 0; i < count; i++) words[i] = toUint64(data[i]!);
-      return new Uint8Array(words.buffer);
-    }
-    case "i2":
-    case "u2":
-    case "i4":
-    case "u4": {
-      const bits = dtype === "i2" || dtype === "u2" ? 2 : 4;
-      const perByte = 8 / bits;
-      const out = new Uint8Array(byteLength(dtype, count));
-      for (let i = 0; i < count; i++) {
-        out[Math.floor(i / perByte)]! |= (data[i]! & ((1 << bits) - 1)) << (bits * (i % perByte));
-      }
-      return out;
-    }
-    default:
-      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const words = fileWords[dtype];
+  const bits = packedBits[dtype];
+  if (words !== undefined) {
+    const view = new words.View(count);
+    for (let i = 0; i < count; i++) view[i] = words.encode(data[i]!);
+    return new Uint8Array(view.buffer);
   }
+  if (bits === undefined) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const perByte = 8 / bits;
+  const out = new Uint8Array(byteLength(dtype, count));
+  for (let i = 0; i < count; i++)
+    out[Math.floor(i / perByte)]! |= (data[i]! & ((1 << bits) - 1)) << (bits * (i % perByte));
+  return out;
 }
 
 /** 2^63 - 1, meant as "as far as it goes", is held as the nearest f64, 2^63, and goes back to what it was. */
-const toInt64 = (value: number): bigint =>
-  value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(Math.max(value, -(2 ** 63)));
-const toUint64 = (value: number): bigint => (value >= 2 ** 64 ? 2n ** 64n - 1n : BigInt(Math.max(value, 0)));
+function toInt64(value: number): bigint {
+  return value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(Math.max(value, -(2 ** 63)));
+}
+function toUint64(value: number): bigint {
+  return value >= 2 ** 64 ? 2n ** 64n - 1n : BigInt(Math.max(value, 0));
+}
 
 /** Truncates a number and wraps it as two's complement does; NaN and the infinities become 0. */
 export function toInteger(dtype: DType, value: number): number {

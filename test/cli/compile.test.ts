@@ -42,6 +42,13 @@ describe("bitnetc compile", () => {
     expect((await runCli("run", out, "--prompt", "a")).err).toContain("error[not-a-language-model]");
   });
 
+  it("takes custom kernels for portable programs only", async () => {
+    const args = ["compile", model, "-o", out, "--custom-ops", "llama"];
+    expect((await runCli(...args, "--backend", "portable")).code).toBe(0);
+    const { code, err } = await runCli(...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("--backend portable") });
+  });
+
   it("reports phases, ops and sizes as JSON", async () => {
     const { out: printed } = await runCli("compile", model, "-o", out, "--json");
     const report = JSON.parse(printed);
@@ -57,6 +64,8 @@ describe("bitnetc compile", () => {
       "fused",
       "stateful",
       "packed",
+      "partitioned",
+      "planned",
     ]);
   });
 
@@ -80,6 +89,8 @@ describe("bitnetc compile", () => {
       "2-fused.txt",
       "3-stateful.txt",
       "4-packed.txt",
+      "5-partitioned.txt",
+      "6-planned.txt",
     ]);
     for (const file of files) expect(readFileSync(folder.file(`dump/${file}`), "utf8")).toContain("output");
   });

@@ -2,11 +2,12 @@ import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { viewProgram } from "../../src/cli/inspect/program-view.ts";
 import { BitnetcError } from "../../src/errors.ts";
-import { writeDelegate } from "../../src/serialize/delegate.ts";
+import { writeDelegate } from "../../src/serialize/delegate-writer.ts";
 import { sha256Hex as sha256 } from "../../src/tensor/sha256.ts";
 import { bytesSource } from "../../src/tensor/source.ts";
 import { toJson } from "../serialize/flatc.ts";
-import { sampleContents, sampleGraph, writeSample } from "../serialize/sample.ts";
+import { sampleContents, sampleData, sampleGraph, writeSample } from "../serialize/sample.ts";
+import { samplePlan } from "../serialize/sample-plan.ts";
 import { stockProgram, vulkanBlob, vulkanConstants, vulkanGraph } from "../serialize/stock-program.ts";
 import { runCli, temporaryFolder } from "./run-cli.ts";
 
@@ -343,6 +344,85 @@ describe("inspect of a program with delegates", () => {
     expect(json.program).toEqual(toJson("program", bytes));
     expect(json.delegates[0].graph.nodes[0].op).toBe("nn.linear");
     expect(json.delegates[0].graph.blobs).toHaveLength(6);
+  });
+});
+
+describe("of a program for GPUs", () => {
+  const build = (blobs: Parameters<typeof writeDelegate>[1]) => writeDelegate(sampleGraph, blobs, samplePlan);
+  const contents = sampleContents();
+
+  test("shows the plan", async () => {
+    const { bytes } = await writeSample({ ...contents, delegate: { ...contents.delegate, build } });
+    const path = write("plan.pte", bytes);
+    const { out } = await inspect(path);
+    expect(out).toContain("  plan for GPUs\n    shaders: 3 modules, 52 bytes; 3 pipelines\n");
+    expect(out).toContain("    weights buffers: 1, 16.3 KiB\n    state buffers: 1, 256.0 KiB\n");
+    expect(out).toContain("  buffers of weights, the largest first\n    16.3 KiB of 2 parts\n");
+    expect(out).toContain("    needs subgroups, shader-f16, packed_4x8_integer_dot_product, ");
+    expect(out).toContain("maxStorageBufferBindingSize 2147483648, __proto__ 3, subgroups of 16\n");
+    expect(out).toContain(
+      "    schedule decode, seq 1: 3 dispatches; 2 matmul, 1 movement; kernels: 2 ternary-gemv, 1 copy\n",
+    );
+    expect(out).toContain("    schedule prefill, seq 2..64, past len 0..960: 2 dispatches");
+    expect(out).toContain("    greedy: 1 dispatches; 1 sampling; kernels: 1 argmax\n");
+    expect(out).toContain("  variant plain\n    needs an adapter that is the CPU\n    arena of 2.00 KiB\n");
+    const { delegates } = await inspectJson(path);
+    expect(delegates[0].plan).toMatchObject({
+      symbols: ["seq", "past len"],
+      modules: { count: 3, bytes: 52 },
+      buffers: [
+        { kind: "weights", bytes: 16640, parts: 2 },
+        { kind: "state", name: "past_key_values.0.key", bytes: 262144 },
+        { kind: "input", name: "tokens", bytes: 256 },
+        { kind: "output", name: "logits", bytes: 4096 },
+        { kind: "sampled", bytes: 256 },
+        { kind: "candidates", bytes: 320 },
+      ],
+      variants: [
+        {
+          name: "subgroups",
+          needs: { minSubgroupSize: 16, software: false },
+          arenaBytes: 1536,
+          schedules: [
+            {
+              name: "decode",
+              when: [{ symbol: "seq", min: 1, max: 1 }],
+              dispatches: 3,
+              classes: { matmul: 2 },
+            },
+            { name: "prefill", kernels: { "ternary-gemv": 1, copy: 1 } },
+          ],
+          greedy: { dispatches: 1 },
+          candidates: { kernels: { top: 1 } },
+        },
+        { name: "plain", greedy: { dispatches: 0 } },
+      ],
+    });
+    expect(delegates[0].plan.variants[1]).not.toHaveProperty("candidates");
+    expect(delegates[0].graph.plan.modules).toEqual(samplePlan.modules);
+  });
+
+  test("tells what is damaged, and shows the rest", async () => {
+    const report = new TextEncoder().encode('{"ops": {"nn.linear": 7}}');
+    const { bytes } = await writeSample({
+      ...sampleContents({ ...sampleData, "report.json": report }),
+      delegate: { ...contents.delegate, build },
+    });
+    const damaged = async (at: number) => {
+      const changed = bytes.slice();
+      changed[at]! ^= 1;
+      const { out, err } = await inspect(write("damaged.pte", changed));
+      return { out, err };
+    };
+    const vocabulary = Buffer.from(bytes).indexOf("get_vocab_size");
+    const head = await damaged(vocabulary);
+    expect(head.err).toMatch(/^warning\[program-hash\]: The part program head/);
+    expect(head.out).toContain("not readable: The part program head");
+    const delegate = await damaged(bytes.length - 1);
+    expect(delegate.err).toMatch(/^warning\[program-hash\]: The part BitnetcBackend/);
+    const noted = await damaged(Buffer.from(bytes).indexOf(Buffer.from(report)) + 3);
+    expect(noted.err).toMatch(/^warning\[program-hash\]: The part report.json/);
+    expect(noted.out).toMatch(/ops +1 nn.linear/);
   });
 });
 

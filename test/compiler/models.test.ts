@@ -7,7 +7,7 @@ import { open, type Session } from "../../src/runtime/index.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { unpacked } from "../support/archive.ts";
-import { readReference } from "../support/reference.ts";
+import { compareLogits, greedyTokens, readReference } from "../support/reference.ts";
 
 /**
  * One BitNet model, as a packed and as a master-weight checkpoint and from several exporters, against what
@@ -81,23 +81,13 @@ describe("convergence", () => {
 describe.each(models)("$path computes what transformers does ($kind)", ({ path, kind }) => {
   test("teacher-forced top-1, logits, and greedy tokens", async () => {
     const session = await openCompiled(path);
-    for (const { ids, logits, greedy } of reference[kind].prompts) {
-      let [agreeing, largest, row] = [0, 0, 0];
-      const width = logits.length / ids.length;
-      for await (const ours of session.logits(ids)) {
-        const theirs = logits.subarray(row * width, ++row * width);
-        if (argmax(ours) === argmax(theirs)) agreeing++;
-        theirs.forEach((value, i) => {
-          largest = Math.max(largest, Math.abs(value - ours[i]!));
-        });
-      }
-      expect(row).toBe(ids.length);
-      expect(agreeing).toBe(ids.length);
+    for (const prompt of reference[kind].prompts) {
+      const { ids, greedy } = prompt;
+      const { positions, top1, difference } = await compareLogits(session, prompt);
+      expect([positions, top1]).toEqual([ids.length, ids.length]);
       // One flipped int8 code moves logits by about 0.1; a fault of any size moves them by far more.
-      expect(largest).toBeLessThan(0.15);
-      const tokens: number[] = [];
-      for await (const { id } of session.generate({ ids }, { maxNewTokens: 12 })) tokens.push(id);
-      expect(tokens).toEqual(greedy.slice(0, 12));
+      expect(difference).toBeLessThan(0.15);
+      expect(await greedyTokens(session, ids, 12)).toEqual(greedy.slice(0, 12));
     }
   }, 60_000);
 });
@@ -167,9 +157,3 @@ test("where a weight lies, in the model's file or beside it, makes no difference
   };
   expect(await hashes("onnx/dynamo-kv.onnx")).toEqual(await hashes("onnx/dynamo-external-kv.onnx"));
 });
-
-function argmax(row: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
-  return best;
-}

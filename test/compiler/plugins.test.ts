@@ -118,7 +118,7 @@ describe("docs/plugins.md", () => {
   it("has examples that the type checker accepts", async () => {
     const page = readFileSync(new URL("../../docs/plugins.md", import.meta.url), "utf8");
     const examples = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text]) => text!);
-    expect(examples).toHaveLength(7);
+    expect(examples).toHaveLength(8);
     copied("project/tsconfig.json", "documentation/tsconfig.json");
     for (const [i, text] of examples.entries()) project.write(`documentation/src/example-${i}.ts`, text);
     await project.tsc("-p", "documentation", "--noEmit");
@@ -169,13 +169,13 @@ describe("examples/custom-pass", { timeout: 60_000 }, () => {
     expect(commands).toBe(6);
   });
 
-  /** A line with an ellipsis stands for any lines; seconds and the numbers of values differ. */
+  /** A line with an ellipsis stands for any lines; seconds, the size of a program and the numbers of values differ. */
   function asPattern(lines: readonly string[]): RegExp {
     const literal = (line: string) => line.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
     const pattern = (line: string) =>
       literal(line)
         .replace(/%\d+/g, "%\\d+")
-        .replace(/ in [\d.\\]+ s$/, " in [\\d.]+ s");
+        .replace(/ [\d.\\]+ MiB in [\d.\\]+ s$/, " [\\d.]+ MiB in [\\d.]+ s");
     const patterns = lines.map((line) => (line === "…" ? "(?:.*\n)*?" : line && `${pattern(line)}\n`));
     return new RegExp(`^${patterns.join("")}$`);
   }

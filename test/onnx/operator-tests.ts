@@ -8,7 +8,7 @@ import { readOnnxModel } from "../../src/frontend/onnx/read.ts";
 import { readTensor } from "../../src/frontend/onnx/tensor.ts";
 import { MessageReader } from "../../src/frontend/onnx/wire.ts";
 import { readWeight } from "../../src/ir/weights.ts";
-import { open } from "../../src/runtime/open.ts";
+import { type OpenOptions, open } from "../../src/runtime/open.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { isFloat } from "../../src/tensor/dtype.ts";
 import { bytesSource, type Source } from "../../src/tensor/source.ts";
@@ -56,10 +56,13 @@ function archivedTests(archive: Uint8Array): readonly OperatorTest[] {
 }
 
 /**
- * Compiles a test's model and runs it on the CPU with each of its data sets.
+ * Compiles a test's model and runs it with each of its data sets, on the CPU unless `options` say otherwise.
  * @returns undefined when all outputs are as expected, else why not
  */
-export async function failureOf({ files }: OperatorTest): Promise<string | undefined> {
+export async function failureOf(
+  { files }: OperatorTest,
+  options: OpenOptions = { device: "cpu" },
+): Promise<string | undefined> {
   try {
     const model = bytesSource("model.onnx", files.get("model.onnx")!);
     const { graph } = await readOnnxModel(model);
@@ -72,7 +75,7 @@ export async function failureOf({ files }: OperatorTest): Promise<string | undef
     for (const set of [...sets].sort()) {
       const inputs = await readTensors(files, `${set}/input`, inputNames);
       const expected = await readTensors(files, `${set}/output`, outputNames);
-      const difference = differences(await run(await compileWith(model, inputs), inputs), expected);
+      const difference = differences(await run(await compileWith(model, inputs), inputs, options), expected);
       if (difference !== undefined) return `${set}: ${difference}`;
     }
     return undefined;
@@ -103,8 +106,8 @@ async function compileWith(model: Source, inputs: Tensors): Promise<Uint8Array> 
   }
 }
 
-async function run(program: Uint8Array, inputs: Tensors): Promise<Tensors> {
-  await using session = await open(program, { device: "cpu" });
+async function run(program: Uint8Array, inputs: Tensors, options: OpenOptions): Promise<Tensors> {
+  await using session = await open(program, options);
   const names = session.info.inputs.map(({ name }) => name);
   return session.run(Object.fromEntries(names.map((name) => [name, inputs[name]!])));
 }

@@ -167,7 +167,7 @@ describe("nn.rope", () => {
     const tables = { cos: table(Math.cos, 8, 3), sin: table(Math.sin, 8, 3) };
     const start_pos = tensor("i64", [1], [5]);
     expect(() => run("nn.rope", { x, ...tables, start_pos }, { interleaved: false })).toThrow(
-      new RangeError("Positions 5 to 8 are outside the rotary tables, which have 8 rows."),
+      new RangeError("Positions 5 to 8 do not fit rotary tables of 8 positions."),
     );
   });
 

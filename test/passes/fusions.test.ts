@@ -55,6 +55,8 @@ async function fused(
     report: ({ code }) => warnings.push(code),
     metric: () => {},
     rules: new Map(),
+    delegate: {},
+    lowerings: [],
   };
   for (const pass of passes) await pass.run(graph, context);
   const after = await compute();

@@ -15,7 +15,7 @@ import { llamaWeights } from "../support/exporters/weights.ts";
 import { naiveQ8, throughQ8 } from "../support/q8.ts";
 
 const q8 = { embedding: "q8" } as const;
-const packedOf = async (model: ExportedModel, options = {}): Promise<Lowered<"packed">> =>
+const packedOf = async (model: ExportedModel, options = {}): Promise<Lowered<"planned">> =>
   (await recognise(model, { ...q8, ...options })).finish();
 
 const nodesOf = ({ graph }: Lowered, op: string) => graph.nodes.filter((node) => node.op === op);

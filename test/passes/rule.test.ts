@@ -26,6 +26,8 @@ const context = (): PassContext => ({
   report: () => {},
   metric: () => {},
   rules: new Map(),
+  delegate: {},
+  lowerings: [],
 });
 const opsOf = (graph: Graph): string[] => graph.nodes.map(({ op }) => op);
 

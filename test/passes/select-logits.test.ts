@@ -16,6 +16,8 @@ const context = (given: OptionsInput): PassContext => ({
   report: (diagnostic) => expect.unreachable(diagnostic.message),
   metric: () => {},
   rules: new Map(),
+  delegate: {},
+  lowerings: [],
 });
 
 const numbers = (b: Builder, ...shape: readonly number[]): Value => {

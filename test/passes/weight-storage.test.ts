@@ -29,6 +29,8 @@ const context = (given?: OptionsInput): PassContext => ({
   report: (diagnostic) => expect.unreachable(diagnostic.message),
   metric: () => {},
   rules: new Map(),
+  delegate: {},
+  lowerings: [],
 });
 const run = (pass: Pass, graph: Graph, given?: OptionsInput) => pass.run(graph, context(given));
 

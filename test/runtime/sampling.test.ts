@@ -70,6 +70,23 @@ describe("createSampler", () => {
     expect(frequencies([0.4, 0.3, 0.2, 0.1], { topK: 2, topP: 0.55 }, 2000)[0]).toBeCloseTo(1);
   });
 
+  it("chooses among the likeliest tokens alone as it does among all", () => {
+    const random = new Pcg32(5n);
+    for (let round = 0; round < 300; round++) {
+      // few different logits, so that many are equal
+      const logits = Float32Array.from({ length: 60 }, () => Math.floor(random.uniform() * 8) / 2);
+      if (round % 3 === 0) logits[round % 60] = Number.NEGATIVE_INFINITY;
+      const byLogit = Uint32Array.from(logits, (_, i) => i).sort((a, b) => logits[b]! - logits[a]! || a - b);
+      const topK = 1 + Math.floor(random.uniform() * 60);
+      const ids = byLogit.subarray(0, topK);
+      const best = Float32Array.from(ids, (id) => logits[id]!);
+      const options = { temperature: 0.1 + random.uniform(), topK, topP: 0.3 + 0.7 * random.uniform() };
+      const [whole, part] = [options, options].map((each) => createSampler({ ...each, seed: round }));
+      for (let draw = 0; draw < 5; draw++) expect(part!(best, ids)).toBe(whole!(logits));
+      expect(createSampler()(best, ids)).toBe(createSampler()(logits));
+    }
+  });
+
   it("makes equal choices for equal seeds, and others for others", () => {
     const draws = (seed: number) => {
       const sample = createSampler({ temperature: 1, seed });

@@ -72,6 +72,19 @@ describe("Session", () => {
     });
   });
 
+  it("goes on past a stop token of the program where it is told to", async () => {
+    const expected = greedy(prompt, 20);
+    const { session } = fakeSession({ facts: { eosIds: [expected[3]!] } });
+    const options = { maxNewTokens: 20, ignoreEos: true };
+    expect((await generated(session, { ids: prompt }, options)).ids).toEqual(expected);
+  });
+
+  it("refuses to profile what runs on no GPU", async () => {
+    const { session } = fakeSession();
+    await expect(session.profile(async () => {})).rejects.toMatchObject({ code: "no-timestamps" });
+    expect((await generated(session, { ids: prompt }, { maxNewTokens: 1 })).ids).toEqual(greedy(prompt, 1));
+  });
+
   it("computes only what the cache does not hold", async () => {
     const { session, calls } = fakeSession();
     const first = await generated(session, { ids: prompt }, { maxNewTokens: 3 });

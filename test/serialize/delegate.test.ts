@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { BitnetcError } from "../../src/errors.ts";
 import type { AttrValue } from "../../src/ir/ops/op.ts";
 import type { ProgramGraph } from "../../src/runtime/graph.ts";
-import { delegateFormat, readDelegate, writeDelegate } from "../../src/serialize/delegate.ts";
+import { delegateFormat, readDelegate } from "../../src/serialize/delegate.ts";
 import { encodeDelegate } from "../../src/serialize/delegate-encoder.ts";
+import { writeDelegate } from "../../src/serialize/delegate-writer.ts";
 import {
   addDims,
   type Dim,
@@ -31,11 +32,11 @@ const codeOf = (run: () => unknown): string => {
   return "none";
 };
 
-const fits = (graph: ProgramGraph) => encodeDelegate({ graph, blobs: sampleBlobs }, 1);
+const fits = (graph: ProgramGraph) => encodeDelegate({ graph, blobs: sampleBlobs }, 2);
 
 test("a graph with one of everything comes back as it was", () => {
   const bytes = writeDelegate(sampleGraph, sampleBlobs);
-  expect(readDelegate(bytes)).toEqual({ graph: sampleGraph, blobs: sampleBlobs });
+  expect(readDelegate(bytes)).toEqual({ version: 2, graph: sampleGraph, blobs: sampleBlobs });
   expect(writeDelegate(sampleGraph, sampleBlobs)).toEqual(bytes);
 });
 
@@ -51,7 +52,7 @@ test("flatc reads what is written", () => {
     nodes: { op: string; args: object[] }[];
     constants: object[];
   };
-  expect(json.version).toBe(1);
+  expect(json.version).toBe(2);
   expect(json.symbols).toEqual([
     { name: "seq", min: 1, max: 64 },
     { name: "past len", max: 960 },
@@ -285,13 +286,24 @@ describe("what no writer wrote is refused", () => {
     "a size beyond all files": {
       blobs: [{ key: "a", size: "18446744073709551615", sha256: Array(32).fill(0) }],
     },
+    "too few hashes of pieces": {
+      chunk_size: 10,
+      blobs: [{ key: "a", size: 11, sha256: Array(32).fill(0), chunks: Array(32).fill(0) }],
+    },
+    "pieces of no size": {
+      blobs: [{ key: "a", size: 11, sha256: Array(32).fill(0), chunks: Array(32).fill(0) }],
+    },
+    "pieces of nothing": {
+      chunk_size: 10,
+      blobs: [{ key: "a", size: 0, sha256: Array(32).fill(0), chunks: [] }],
+    },
   };
   for (const [what, json] of Object.entries(encoded)) {
     test(what, () => expect(codeOf(() => readDelegate(fromJson("delegate", json)))).toBe("program-corrupt"));
   }
 
   test("a newer version", () => {
-    expect(codeOf(() => readDelegate(fromJson("delegate", { version: 2 })))).toBe("program-version");
+    expect(codeOf(() => readDelegate(fromJson("delegate", { version: 3 })))).toBe("program-version");
   });
 
   test("another identifier", () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { jsonText } from "../../src/cli/json-text.ts";
 import { decodeFlatbuffer } from "../../src/serialize/checked-buffer.ts";
-import { writeDelegate } from "../../src/serialize/delegate.ts";
+import { writeDelegate } from "../../src/serialize/delegate-writer.ts";
 import { flatbufferJson, type Schema } from "../../src/serialize/flatbuffer-json.ts";
 import { schema as delegate } from "../../src/serialize/generated/schema/delegate.ts";
 import { schema as program } from "../../src/serialize/generated/schema/program.ts";

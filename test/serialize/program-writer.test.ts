@@ -129,9 +129,22 @@ describe("forward", () => {
     expect(delegate?.compile_specs).toEqual([
       { key: "format", value: [..."BNC1"].map((c) => c.charCodeAt(0)) },
       { key: "sha256", value: [...createHash("sha256").update(blob).digest()] },
+      { key: "head_sha256", value: expect.objectContaining({ length: 32 }) },
     ]);
-    expect(readDelegate(blob)).toEqual({ graph: sampleGraph, blobs: written.blobs });
+    expect(readDelegate(blob)).toEqual({ version: 2, graph: sampleGraph, blobs: written.blobs });
   });
+});
+
+test("the head's SHA-256 is that of what precedes the segments, with zeros in its place", () => {
+  const front = bytes.slice(0, header.base);
+  const { delegates } = plan("forward") as {
+    delegates: readonly { readonly compile_specs: readonly { key: string; value: number[] }[] }[];
+  };
+  const hash = delegates[0]!.compile_specs.find(({ key }) => key === "head_sha256")!.value;
+  const at = Buffer.from(front).indexOf(Buffer.from(hash));
+  expect(at).toBeGreaterThan(64);
+  front.fill(0, at, at + 32);
+  expect([...createHash("sha256").update(front).digest()]).toEqual(hash);
 });
 
 test("constant methods are plans of constants, after the others, by name", () => {

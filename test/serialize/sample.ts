@@ -1,6 +1,7 @@
 import type { ProgramGraph } from "../../src/runtime/graph.ts";
 import type { BlobEntry } from "../../src/serialize/blob.ts";
-import { delegateFormat, delegateId, writeDelegate } from "../../src/serialize/delegate.ts";
+import { delegateFormat, delegateId } from "../../src/serialize/delegate.ts";
+import { writeDelegate } from "../../src/serialize/delegate-writer.ts";
 import type { NamedBlob, ProgramContents } from "../../src/serialize/program-writer.ts";
 import { type WrittenProgram, writeProgram } from "../../src/serialize/program-writer.ts";
 import { type MemorySink, memorySink } from "../../src/serialize/sink.ts";

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Session } from "../../src/runtime/index.ts";
 
 export interface ReferencePrompt {
   readonly text: string;
@@ -36,6 +37,44 @@ export function readReference(
     packed: of("packed"),
     validation: JSON.parse(readFileSync(`${folder}/val_ids.json`, "utf8")),
   };
+}
+
+/** How a session's logits after each token of a prompt agree with the reference's. */
+export interface Agreement {
+  /** Positions. */
+  readonly positions: number;
+  /** Those at which the largest logit is the reference's. */
+  readonly top1: number;
+  /** The largest difference of two logits. */
+  readonly difference: number;
+}
+
+export async function compareLogits(session: Session, { ids, logits }: ReferencePrompt): Promise<Agreement> {
+  const width = logits.length / ids.length;
+  let [positions, top1, difference] = [0, 0, 0];
+  for await (const ours of session.logits(ids)) {
+    const theirs = logits.subarray(positions * width, ++positions * width);
+    if (argmax(ours) === argmax(theirs)) top1++;
+    for (let i = 0; i < width; i++) difference = Math.max(difference, Math.abs(ours[i]! - theirs[i]!));
+  }
+  return { positions, top1, difference };
+}
+
+/** The tokens that greedy generation continues a prompt with. */
+export async function greedyTokens(
+  session: Session,
+  ids: readonly number[],
+  maxNewTokens: number,
+): Promise<readonly number[]> {
+  const tokens: number[] = [];
+  for await (const { id } of session.generate({ ids }, { maxNewTokens })) tokens.push(id);
+  return tokens;
+}
+
+function argmax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
 }
 
 /** Reads f32 tensors of a safetensors file, independently of the reader under test. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import {
   type CompileReport,
   emit,
@@ -45,10 +46,10 @@ async function writeProgram(call: Call, path: string, progress: Progress): Promi
   const input = await openInput(call.argument);
   // Opened first: a compilation can take long, and a folder that is missing is known at once.
   const sink = await fileSink(path);
-  let lowered: Lowered<"packed">;
+  let lowered: Lowered<"planned">;
   let size: number;
   try {
-    lowered = await lowerTo(call, input, "packed", progress);
+    lowered = await lowerTo(call, input, "planned", progress);
     ({ size } = await emit(lowered, counted(sink, lowered.report.sizes?.total ?? 0, progress)));
     await checkOutput(path, input);
     await sink.commit();

@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import { parseJson } from "../../frontend/json-file.ts";
 import { readText } from "../../node/file-source.ts";
 import type { Perplexity, Session } from "../../runtime/index.ts";

@@ -20,7 +20,7 @@ export async function run(call: CommandCall<"explain">): Promise<number> {
   return errors.length > 0 ? exitCodes.failed : exitCodes.ok;
 }
 
-function printReport(io: Io, { ops, rules, metrics, warnings }: CompileReport): void {
+function printReport(io: Io, { ops, rules, metrics, partition, warnings }: CompileReport): void {
   const entries = Object.entries(rules).sort(([a], [b]) => (a < b ? -1 : 1));
   const fused = Object.fromEntries(
     entries.map(([name, { matched }]) => [name, matched]).filter(([, n]) => n !== 0),
@@ -36,6 +36,7 @@ function printReport(io: Io, { ops, rules, metrics, warnings }: CompileReport): 
     }
   }
   const counted = metricRows(metrics);
+  if (partition !== undefined) io.out(`What the GPU computes together: ${formatCounts(partition.groups)}\n`);
   if (counted.length > 0) io.out(`What passes counted:\n${formatTable(counted)}`);
   printWarnings(io, warnings);
 }

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import { openInput } from "../../node/compile-file.ts";
 import { fileSource, isFolder } from "../../node/file-source.ts";
 import type { CommandCall } from "../cli.ts";

@@ -1,5 +1,7 @@
 import { join } from "node:path";
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
+import { measureBandwidth } from "../../node/bandwidth.ts";
 import { makeFolder, writeFile } from "../../node/file-sink.ts";
 import { readBytes } from "../../node/file-source.ts";
 import type { Prompt, Session } from "../../runtime/index.ts";
@@ -9,6 +11,7 @@ import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import type { CommandCall } from "../cli.ts";
 import { exitCodes, printJson } from "../io.ts";
 import { openForCommand } from "../open-program.ts";
+import { formatProfile, summarise } from "../profile.ts";
 
 type Call = CommandCall<"run">;
 
@@ -17,8 +20,14 @@ export async function run(call: Call): Promise<number> {
   const started = performance.now();
   await using session = await openForCommand(call);
   const loadMs = performance.now() - started;
-  if (job.kind === "tensors") await runTensors(session, job.inputs, call, loadMs);
-  else await continuePrompt(session, job.prompt, call, loadMs);
+  const work = () =>
+    job.kind === "tensors"
+      ? runTensors(session, job.inputs, call, loadMs)
+      : continuePrompt(session, job.prompt, call, loadMs);
+  if (call.options.profile) {
+    const summary = summarise(await session.profile(work), 1);
+    call.io.err(formatProfile("the whole run", summary, (await measureBandwidth()) / 1e9));
+  } else await work();
   return exitCodes.ok;
 }
 

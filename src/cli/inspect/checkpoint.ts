@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import { readWeightFiles } from "../../frontend/checkpoint/weight-files.ts";
 import { readJson } from "../../frontend/json-file.ts";

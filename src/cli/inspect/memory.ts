@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import type { ProgramDescription } from "../../serialize/describe-program.ts";
 import type { ProgramMethod, SubsegmentTable, TensorTable } from "../../serialize/program.ts";
 

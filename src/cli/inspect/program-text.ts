@@ -2,6 +2,7 @@ import { formatBytes, formatCounts, formatTable, sizeRows } from "../format.ts";
 import { cutLines, printable } from "./listing.ts";
 import type { PlannedBuffer } from "./memory.ts";
 import { listMethod } from "./method-listing.ts";
+import { planText } from "./plan-listing.ts";
 import { type MethodDescription, type OwnDescription, opCounts } from "./program.ts";
 import type { DelegateView, ProgramView } from "./program-view.ts";
 
@@ -137,7 +138,7 @@ function graphText(
 ): string {
   if (problem !== undefined) return `  not readable: ${printable(problem.message)}\n`;
   if (contents === undefined) return "  of a kind that is not read here\n";
-  const { listing, vulkanHeader } = contents;
+  const { listing, vulkanHeader, plan } = contents;
   const layout =
     vulkanHeader === undefined
       ? ""
@@ -153,6 +154,7 @@ function graphText(
       `calls: ${listing.calls.length}`,
       listing.calls.map(({ text }) => text),
       "  ",
-    )
+    ) +
+    (plan === undefined ? "" : planText(plan, (title, lines) => list(title, lines, "  ")))
   );
 }

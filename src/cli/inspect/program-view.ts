@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
+import * as diagnostics from "../../diagnostics.ts";
 import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import { readRange } from "../../serialize/blob.ts";
+import { planFault } from "../../serialize/check-plan.ts";
 import { decodeFlatbuffer } from "../../serialize/checked-buffer.ts";
 import { delegateId } from "../../serialize/delegate.ts";
 import { describeProgram, type ProgramDescription } from "../../serialize/describe-program.ts";
 import { type FlatbufferJson, flatbufferJson } from "../../serialize/flatbuffer-json.ts";
 import { schema as delegateSchema } from "../../serialize/generated/schema/delegate.ts";
 import { schema as programSchema } from "../../serialize/generated/schema/program.ts";
-import { type OpenProgram, openDelegate } from "../../serialize/open-program.ts";
+import { type OwnProgram, openDelegate } from "../../serialize/open-program.ts";
 import type { DelegateTable } from "../../serialize/program.ts";
 import { type ProgramDelegate, type ProgramFile, readProgram } from "../../serialize/program-reader.ts";
 import { readVulkanBlob, type VulkanHeader, vulkanId } from "../../serialize/vulkan-blob.ts";
@@ -15,6 +17,7 @@ import type { ByteRange, Source } from "../../tensor/source.ts";
 import type { Listing } from "./listing.ts";
 import { type ConstantData, constantData, memoryPlan, type PlannedBuffer } from "./memory.ts";
 import { listOwn } from "./own-listing.ts";
+import { describePlan, type PlanDescription } from "./plan-listing.ts";
 import { listVulkan } from "./vulkan-listing.ts";
 
 /** All that is known of a program file. */
@@ -45,13 +48,14 @@ interface DelegateContents {
   readonly graph: FlatbufferJson;
   readonly listing: Listing;
   /** Of bitnetc's own. */
-  readonly own?: OpenProgram;
+  readonly own?: OwnProgram;
+  readonly plan?: PlanDescription;
   readonly vulkanHeader?: VulkanHeader;
 }
 
 /**
  * Reads a program, whoever wrote it.
- * @throws BitnetcError as `readProgram`, `describeProgram` and, for bitnetc's own delegates, `openProgram` do
+ * @throws BitnetcError as `readProgram` and `describeProgram` do; what is wrong with a delegate is its `problem`
  */
 export async function viewProgram(source: Source): Promise<ProgramView> {
   const file = await readProgram(source);
@@ -81,9 +85,9 @@ async function readContents(
   file: ProgramFile,
   delegate: ProgramDelegate,
 ): Promise<Pick<DelegateView, "contents" | "problem">> {
-  if (delegate.id === delegateId) return { contents: await readOwn(file, delegate) };
-  if (delegate.id !== vulkanId) return {};
   try {
+    if (delegate.id === delegateId) return { contents: await readOwn(file, delegate) };
+    if (delegate.id !== vulkanId) return {};
     const { header, graph, tables } = await readVulkanBlob(
       delegate.data,
       `${file.source.name}, method ${delegate.method}`,
@@ -98,9 +102,11 @@ async function readContents(
 async function readOwn(file: ProgramFile, delegate: ProgramDelegate): Promise<DelegateContents> {
   const { name } = file.source;
   const own = await openDelegate(file, delegate);
+  const fault = own.plan && planFault(own.plan, own.graph);
+  if (fault !== undefined) throw new BitnetcError(diagnostics.programCorrupt(name, fault));
   const bytes = await readRange(name, delegate.data);
   const graph = decodeFlatbuffer(name, bytes, (buffer) => flatbufferJson(buffer, delegateSchema));
-  return { graph, listing: listOwn(own.graph), own };
+  return { graph, listing: listOwn(own.graph), own, ...(own.plan && { plan: describePlan(own.plan) }) };
 }
 
 /** The SHA-256 that the program records, or else that of the data. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import { parseJson } from "../../frontend/json-file.ts";
 import type { Sizes } from "../../index.ts";
@@ -14,9 +14,10 @@ import { type ProgramView, viewProgram } from "./program-view.ts";
 /** What a program file holds, whoever wrote it. Of bitnetc's own, also what its delegate's graph is made of. */
 export async function inspectProgram(source: Source, showsAll: boolean): Promise<Inspection> {
   const view = await viewProgram(source);
-  const { file, tables, delegates, namedData, constantData, memory, warnings } = view;
+  const { file, tables, delegates, namedData, constantData, memory } = view;
   const open = delegates.find(({ contents }) => contents?.own !== undefined)?.contents?.own;
-  const own = open && (await describeOwn(open));
+  const warnings = [...view.warnings];
+  const own = open && (await describeOwn(open, warnings));
   const json = {
     kind: "program",
     ...own,
@@ -26,6 +27,7 @@ export async function inspectProgram(source: Source, showsAll: boolean): Promise
       bytes: data.size,
       ...(contents?.vulkanHeader && { header: contents.vulkanHeader }),
       ...(contents && { ops: opCounts(contents.listing), graph: contents.graph }),
+      ...(contents?.plan && { plan: contents.plan }),
       ...(problem && { problem }),
     })),
     namedData,
@@ -50,10 +52,14 @@ export interface OwnDescription {
   readonly executedOps: Readonly<Record<string, number>>;
 }
 
-/** What the compiler noted in the program, and what its graph says. */
-async function describeOwn(program: OpenProgram): Promise<OwnDescription> {
+/** What the compiler noted in the program, unless that is damaged, and what its graph says. */
+async function describeOwn(program: OpenProgram, warnings: Diagnostic[]): Promise<OwnDescription> {
   const executedOps = countNames(program.graph.nodes.map(({ op }) => op));
-  const noted = await readReport(program);
+  const noted = await readReport(program).catch((error: unknown) => {
+    if (!(error instanceof BitnetcError && error.code === "program-hash")) throw error;
+    warnings.push(...error.diagnostics.map((fault) => ({ ...fault, severity: "warning" as const })));
+    return undefined;
+  });
   return { ops: noted?.ops ?? executedOps, sizes: noted?.sizes, executedOps };
 }
 

@@ -1,4 +1,5 @@
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import type { WeightRef } from "../../ir/weights.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { LinearReader, LinearWeights } from "./linear.ts";

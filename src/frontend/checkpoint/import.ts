@@ -1,4 +1,5 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import type { OpRegistry } from "../../ir/ops/index.ts";
 import type { Activations } from "../../ir/ops/signatures.ts";
 import type { FileSet } from "../../tensor/source.ts";

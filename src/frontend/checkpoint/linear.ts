@@ -1,4 +1,5 @@
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import type { Activations } from "../../ir/ops/signatures.ts";
 import {
   absmeanCodes,

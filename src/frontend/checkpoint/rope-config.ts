@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 
 /** How the angles of the rotary embedding are made. */
 export interface RopeConfig {

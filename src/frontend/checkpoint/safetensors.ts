@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { safetensorsNames } from "../../tensor/safetensors-writer.ts";
 import { type ByteRange, byteRange, type Source } from "../../tensor/source.ts";

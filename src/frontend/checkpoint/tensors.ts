@@ -1,4 +1,5 @@
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import { castWeight, fileWeight, type WeightRef } from "../../ir/weights.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import type { StoredTensor } from "./safetensors.ts";

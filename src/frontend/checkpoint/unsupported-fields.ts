@@ -1,4 +1,5 @@
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import type { Architecture } from "./architectures.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as z from "zod";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import type { FileSet } from "../../tensor/source.ts";
 import { readJson } from "../json-file.ts";
 import { readSafetensors, type StoredTensor } from "./safetensors.ts";

@@ -1,4 +1,5 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../../errors.ts";
 import type { Builder, Value } from "../../ir/graph.ts";
 import { inlineWeight } from "../../ir/weights.ts";
 import { isSymbolic } from "../../tensor/dim.ts";

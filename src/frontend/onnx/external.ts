@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import { type ByteRange, byteRange, type FileSet, type Source } from "../../tensor/source.ts";
 
 /** The files beside a model that hold elements of its tensors. */

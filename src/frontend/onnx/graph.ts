@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import { type Builder, Value } from "../../ir/graph.ts";
 import { InferenceError, UnknownElementsError } from "../../ir/ops/op.ts";
 import { inlineWeight, readWeight } from "../../ir/weights.ts";

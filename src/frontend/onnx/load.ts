@@ -1,4 +1,5 @@
-import { type Diagnostic, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Diagnostic } from "../../errors.ts";
 import { type Builder, Graph } from "../../ir/graph.ts";
 import type { OpRegistry } from "../../ir/ops/index.ts";
 import { inlineWeight } from "../../ir/weights.ts";

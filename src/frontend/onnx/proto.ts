@@ -1,5 +1,6 @@
 import onnxProto from "onnx-proto";
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import type { Source } from "../../tensor/source.ts";
 import type { ExternalData } from "./external.ts";
 import type {

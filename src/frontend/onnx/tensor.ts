@@ -1,6 +1,7 @@
 import onnxProto from "onnx-proto";
 import protobuf from "protobufjs/minimal.js";
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import { computedWeight, fileWeight, inlineLimit, inlineWeight, type WeightRef } from "../../ir/weights.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { type ByteRange, byteRange } from "../../tensor/source.ts";

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 
 /** The oldest version of the default operator set that is understood. */
 const oldestOpset = 7;

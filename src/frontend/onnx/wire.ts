@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import type { Source } from "../../tensor/source.ts";
 
 /** A range of a file. */

@@ -1,4 +1,4 @@
-import { diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
 import type { Graph, Node } from "../../ir/graph.ts";
 import { addDims, type Dim, substituteDim, symbolsOf } from "../../tensor/dim.ts";
 import { type Decoder, findDecoder, plainSymbol } from "../decoder.ts";

@@ -1,4 +1,4 @@
-import { diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
 import { type Node, type Value, weightKindsOf } from "../../ir/graph.ts";
 import { analyseTernary, ternaryCodes, ternaryScale } from "../../ir/ternary.ts";
 import { isFloat } from "../../tensor/dtype.ts";

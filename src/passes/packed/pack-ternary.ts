@@ -5,9 +5,11 @@ import { mapWeights } from "./map-weights.ts";
 /** Integer codes as blocks of two bits, or five to a byte; packed when written. */
 export const packTernaryWeights = definePass({
   name: "pack-ternary-weights",
-  doc: "Ternary codes become tq2_0 or tq1_0 blocks.",
+  doc: "Ternary codes become tq2_0 or tq1_0 blocks; portable kernels take the codes as they are.",
   run: (graph, { options }) =>
-    mapWeights(graph, "pack-ternary-weights", ["ternary"], (codes) =>
-      codes.dtype === "i8" ? packedTernary(codes, options.weights) : codes,
-    ),
+    options.backend === "portable"
+      ? undefined
+      : mapWeights(graph, "pack-ternary-weights", ["ternary"], (codes) =>
+          codes.dtype === "i8" ? packedTernary(codes, options.weights) : codes,
+        ),
 });

@@ -1,4 +1,4 @@
-import { diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
 import type { Builder, Graph, Value } from "../../ir/graph.ts";
 import { castTo, expandTo, literal, rangeOf, reshapeTo } from "../../ir/shorthand.ts";
 import { addDims, type Dim, dimKey, evaluateDim, maxOf, sameDim, subtractDims } from "../../tensor/dim.ts";

@@ -1,4 +1,4 @@
-import { diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
 import type { Value } from "../../ir/graph.ts";
 import { inputNamed } from "../decoder.ts";
 import { capacityOf, lengthsUpTo } from "../lengths.ts";

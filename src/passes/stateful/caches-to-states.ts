@@ -1,4 +1,4 @@
-import { diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
 import type { Builder, Graph, Value } from "../../ir/graph.ts";
 import { addDims, type Dim, floorDivideDims } from "../../tensor/dim.ts";
 import { elementCount } from "../../tensor/tensor.ts";

@@ -1,11 +1,12 @@
-import { BitnetcError, diagnostics } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError } from "../../errors.ts";
 import type { Kernel, OpSignature } from "../../ir/ops/op.ts";
-import { symbolsOf } from "../../tensor/dim.ts";
+import { symbolBounds } from "../../tensor/dim.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import type { ProgramGraph, ProgramNode } from "../graph.ts";
-import { bindInputs } from "./inputs.ts";
+import { bindInputs } from "../inputs.ts";
+import { evaluateSizes, type Sizes, solveSizes } from "../sizes.ts";
 import { cpuKernelsByName } from "./kernels/index.ts";
-import { evaluateSizes, type Sizes, solveSizes } from "./sizes.ts";
 
 type KernelsByName = ReadonlyMap<string, Kernel<OpSignature>>;
 
@@ -22,6 +23,10 @@ export interface CpuExecutor {
    * @throws BitnetcError for inputs that do not fit, and for values that an op cannot take
    */
   run(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
+  /** The first `length` rows [1, H, length, D] of a state [1, H, C, D]. */
+  readState(name: string, length: number): Tensor;
+  /** Overwrites the first rows of a state. */
+  writeState(name: string, rows: Tensor): void;
   /** Sets every state to zero. */
   reset(): void;
   readonly states: ReadonlyMap<string, Tensor>;
@@ -88,11 +93,27 @@ export async function createCpuExecutor(
       }
       return outputs;
     },
+    readState(name, length) {
+      const state = states.get(name)!;
+      const rows = tensor(state.dtype, state.shape.with(2, length));
+      copyRows(state, rows, length);
+      return rows;
+    },
+    writeState: (name, rows) => copyRows(rows, states.get(name)!, rows.shape[2]!),
     reset() {
       for (const { data } of states.values()) data.fill(0);
     },
     states,
   };
+}
+
+/** Copies the first `length` rows of each head from one tensor [1, H, C, D] to another, with its own C. */
+function copyRows(from: Tensor, to: Tensor, length: number): void {
+  const [, heads, , width] = to.shape as [number, number, number, number];
+  for (let head = 0; head < heads; head++) {
+    const [source, target] = [from, to].map(({ shape }) => head * shape[2]! * width) as [number, number];
+    to.data.set(from.data.subarray(source, source + length * width), target);
+  }
 }
 
 function planSteps(graph: ProgramGraph, kernels: KernelsByName): readonly Step[] {
@@ -111,14 +132,15 @@ function planSteps(graph: ProgramGraph, kernels: KernelsByName): readonly Step[]
   for (const [value, i] of lastUse) dead[i]!.push(value);
 
   const dims = new Map(graph.dims.map((each) => [each.value, each]));
-  const symbols = new Set<string>();
+  const symbols: ReturnType<typeof symbolBounds> = new Map();
   for (const { value, contents = [] } of graph.inputs)
-    for (const size of [...graph.values[value]!.shape, ...contents]) symbolsOf(size, symbols);
+    for (const size of [...graph.values[value]!.shape, ...contents]) symbolBounds(size, symbols);
   return graph.nodes.map((node, i): Step => {
     const first = [...new Set(Object.values(node.args).flat())].flatMap((value) => dims.get(value) ?? []);
     for (const { value } of first) dims.delete(value);
     const known = symbols.size;
-    for (const value of node.results) for (const size of graph.values[value]!.shape) symbolsOf(size, symbols);
+    for (const value of node.results)
+      for (const size of graph.values[value]!.shape) symbolBounds(size, symbols);
     return {
       node,
       kernel: kernels.get(node.op)!,

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics, messageOf } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, messageOf } from "../../errors.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | (string & {});

@@ -1,4 +1,5 @@
-import { BitnetcError, diagnostics, messageOf } from "../../errors.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import { BitnetcError, messageOf } from "../../errors.ts";
 import { incompleteCharacter, TextStream } from "./text-stream.ts";
 
 /** Text to token ids and back, as the model's tokenizer.json says. */

@@ -46,7 +46,7 @@ export async function runImported(model: ExportedModel, options: OptionsInput = 
 }
 
 /** The compiled program, with its caches in place. */
-export async function runCompiled(lowered: Lowered<"packed">): Promise<Run> {
+export async function runCompiled(lowered: Lowered<"planned">): Promise<Run> {
   const executor = await executorOf(lowered.graph);
   const hasCache = lowered.graph.states.length > 0;
   const all: number[] = [];
@@ -71,7 +71,7 @@ export interface Recognised {
   /** The graph as text, without the weights' names and values. */
   readonly structure: string;
   /** Goes on to the end; the program returns the logits of every position. */
-  finish(): Promise<Lowered<"packed">>;
+  finish(): Promise<Lowered<"planned">>;
 }
 
 /** @throws BitnetcError when the model cannot be compiled */
@@ -81,7 +81,7 @@ export async function recognise(model: ExportedModel, options: OptionsInput = {}
   return {
     ops: stateful.report.ops,
     structure: printGraph(stateful.graph, { structure: true }),
-    finish: () => lower(stateful, "packed"),
+    finish: () => lower(stateful, "planned"),
   };
 }
 
@@ -119,7 +119,7 @@ const best = (logits: readonly number[]): number => logits.indexOf(Math.max(...l
 /** What a model computes after compilation against what it computed as it was imported. */
 export async function compareWithImported(
   model: ExportedModel,
-  packed: Lowered<"packed">,
+  packed: Lowered<"planned">,
   options: OptionsInput = {},
   script?: readonly (readonly number[])[],
 ): Promise<Comparison> {

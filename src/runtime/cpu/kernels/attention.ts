@@ -2,7 +2,8 @@ import type { Kernel } from "../../../ir/ops/op.ts";
 import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate, type Tensor, type TensorData } from "../../../tensor/tensor.ts";
 import { broadcastStrides } from "./broadcast.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
+import { checkPositions } from "./positions.ts";
 import { Scratch } from "./scratch.ts";
 
 const scoreScratch = new Scratch();
@@ -16,10 +17,7 @@ export const attention: Kernel<NeuralOps["nn.sdpa"]> = ({ q, k, v, mask, start_p
   const [, keyHeads, keys] = k.shape as [number, number, number, number];
   const valueWidth = v.shape[3]!;
   const start = start_pos?.data[0] ?? keys - length;
-  if (start_pos !== undefined && !(start >= 0 && start + length <= keys))
-    throw new RangeError(
-      `Positions ${start} to ${start + length - 1} do not fit a key/value cache of ${keys} positions.`,
-    );
+  if (start_pos !== undefined) checkPositions(start, length, keys, "a key/value cache");
   const out = allocate(q.dtype, batch * heads * length * valueWidth);
   const scores = scoreScratch.take(keys);
   const query = queryScratch.take(width);
@@ -52,7 +50,7 @@ export const attention: Kernel<NeuralOps["nn.sdpa"]> = ({ q, k, v, mask, start_p
     }
   }
   const shape = [batch, heads, length, valueWidth];
-  return [{ dtype: q.dtype, shape, data: fitToDType(q.dtype, out) }];
+  return [fitted(q.dtype, shape, out)];
 };
 
 /** scores[j] = query · key j, four keys at a time. */

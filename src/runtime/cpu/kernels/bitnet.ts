@@ -1,7 +1,7 @@
 import type { Kernel, KernelTable } from "../../../ir/ops/op.ts";
 import type { BitnetOps } from "../../../ir/ops/signatures.ts";
 import { allocate } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { updateCache } from "./kv-cache.ts";
 import { rowsOf } from "./linear.ts";
 import { quantizeRow } from "./quantize.ts";
@@ -69,7 +69,7 @@ const linear: Kernel<BitnetOps["bitnet.linear"]> = ({ x, weight, scale, bias }, 
     }
   }
   const shape = [...x.shape.slice(0, -1), columns];
-  return [{ dtype: x.dtype, shape, data: fitToDType(x.dtype, out) }];
+  return [fitted(x.dtype, shape, out)];
 };
 
 export const bitnetKernels: KernelTable<BitnetOps> = {

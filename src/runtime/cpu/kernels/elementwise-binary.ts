@@ -1,9 +1,9 @@
 import type { Kernel, KernelTable } from "../../../ir/ops/op.ts";
 import type { ArithmeticOp, ComparisonOp, ElementwiseOps } from "../../../ir/ops/signatures.ts";
 import { bitsPerElement, type DType, isFloat } from "../../../tensor/dtype.ts";
-import { allocate, elementCount, type TensorData, tensor } from "../../../tensor/tensor.ts";
+import { allocate, elementCount, type TensorData } from "../../../tensor/tensor.ts";
 import { planBroadcast } from "./broadcast.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { forEachRow } from "./strides.ts";
 
 type BinaryKernel = Kernel<ElementwiseOps[ArithmeticOp]>;
@@ -38,30 +38,28 @@ const binary =
     if (bLength === 1 && b.shape.length <= a.shape.length) {
       const out = allocate(dtype, aLength);
       loop(out, 0, aLength, a.data, 0, 1, b.data, 0, 0);
-      return [tensor(dtype, a.shape, fitToDType(dtype, out))];
+      return [fitted(dtype, a.shape, out)];
     }
     if (aLength === 1 && a.shape.length <= b.shape.length) {
       const out = allocate(dtype, bLength);
       loop(out, 0, bLength, a.data, 0, 0, b.data, 0, 1);
-      return [tensor(dtype, b.shape, fitToDType(dtype, out))];
+      return [fitted(dtype, b.shape, out)];
     }
     if (isSuffix(b.shape, a.shape)) {
       const out = allocate(dtype, aLength);
       for (let o = 0; o < aLength; o += bLength) loop(out, o, bLength, a.data, o, 1, b.data, 0, 1);
-      return [tensor(dtype, a.shape, fitToDType(dtype, out))];
+      return [fitted(dtype, a.shape, out)];
     }
     const { shape, walk } = planBroadcast([a.shape, b.shape]);
     const out = allocate(dtype, elementCount(shape));
     if (out.length > 0) {
-      const last = walk.sizes.length - 1;
-      const run = walk.sizes[last]!;
-      const s = walk.strides[0]![last]!;
-      const t = walk.strides[1]![last]!;
+      const { run } = walk;
+      const [s, t] = walk.steps as [number, number];
       forEachRow(walk, (row, offsets) => {
         loop(out, row * run, run, a.data, offsets[0]!, s, b.data, offsets[1]!, t);
       });
     }
-    return [tensor(dtype, shape, fitToDType(dtype, out))];
+    return [fitted(dtype, shape, out)];
   };
 
 /** The loop of a function, for ops that are not worth a loop of their own. */
@@ -125,15 +123,12 @@ const twoTo32 = 2 ** 32;
 /** A bitwise function of two 32-bit words, on integers of up to 64 bits. */
 function bitwise(apply: (x: number, y: number) => number): (dtype: DType) => Loop {
   const narrow = loopOf(apply);
-  const signed = loopOf((x, y) => {
-    const high = apply(Math.floor(x / twoTo32), Math.floor(y / twoTo32));
-    return high * twoTo32 + (apply(x, y) >>> 0);
-  });
-  const unsigned = loopOf((x, y) => {
-    const high = apply(Math.floor(x / twoTo32), Math.floor(y / twoTo32)) >>> 0;
-    return high * twoTo32 + (apply(x, y) >>> 0);
-  });
-  return (dtype) => (bitsPerElement(dtype) <= 32 ? narrow : dtype === "i64" ? signed : unsigned);
+  const wide = (isSigned: boolean): Loop =>
+    loopOf((x, y) => {
+      const high = apply(Math.floor(x / twoTo32), Math.floor(y / twoTo32));
+      return (isSigned ? high : high >>> 0) * twoTo32 + (apply(x, y) >>> 0);
+    });
+  return (dtype) => (bitsPerElement(dtype) <= 32 ? narrow : wide(dtype === "i64"));
 }
 
 export const binaryKernels: KernelTable<Pick<ElementwiseOps, ArithmeticOp | ComparisonOp>> = {

@@ -1,25 +1,13 @@
 import type { KernelTable } from "../../../ir/ops/op.ts";
 import type { ElementwiseOps, UnaryOp } from "../../../ir/ops/signatures.ts";
 import type { DType } from "../../../tensor/dtype.ts";
-import { allocate, elementCount, type Tensor, type TensorData, tensor } from "../../../tensor/tensor.ts";
+import { allocate, elementCount, type Tensor, tensor } from "../../../tensor/tensor.ts";
 import { planBroadcast } from "./broadcast.ts";
 import { binaryKernels } from "./elementwise-binary.ts";
 import { erf } from "./erf.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
+import { map } from "./map.ts";
 import { forEachRow } from "./strides.ts";
-
-type UnaryKernel = KernelTable<ElementwiseOps>[UnaryOp];
-
-/** A function of one number, applied to each element. The result has x's dtype unless another is given. */
-const map =
-  (apply: (x: number) => number, dtype?: DType): UnaryKernel =>
-  ({ x }) => {
-    const result = dtype ?? x.dtype;
-    const { data } = x;
-    const out = allocate(result, data.length);
-    for (let i = 0; i < out.length; i++) out[i] = apply(data[i]!);
-    return [tensor(result, x.shape, fitToDType(result, out))];
-  };
 
 /** To the nearest integer, ties to the even one (IEEE 754's roundTiesToEven). */
 export function roundHalfToEven(x: number): number {
@@ -64,13 +52,8 @@ function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   const { shape, walk } = planBroadcast([condition.shape, a.shape, b.shape]);
   const out = allocate(a.dtype, elementCount(shape));
   if (out.length === 0) return tensor(a.dtype, shape, out);
-  const last = walk.sizes.length - 1;
-  const run = walk.sizes[last]!;
-  const [conditionStep, aStep, bStep] = walk.strides.map((strides) => strides[last]!) as [
-    number,
-    number,
-    number,
-  ];
+  const { run } = walk;
+  const [conditionStep, aStep, bStep] = walk.steps as [number, number, number];
   forEachRow(walk, (row, offsets) => {
     let [c, p, q] = offsets as [number, number, number];
     for (let i = row * run, end = i + run; i < end; i++) {
@@ -83,20 +66,16 @@ function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   return tensor(a.dtype, shape, out);
 }
 
+const isNonzero = map((x) => (x === 0 ? 0 : 1), "bool");
+
 /** Shares memory with `x` when it has the dtype already. */
 function cast(x: Tensor, to: DType): Tensor {
   if (x.dtype === to) return x;
-  if (to === "bool") return tensor(to, x.shape, nonzero(x.data));
+  if (to === "bool") return isNonzero({ x })[0];
   const out = allocate(to, x.data.length);
   // typed arrays truncate and wrap as they are written, NaN and infinities become 0
   out.set(x.data);
-  return tensor(to, x.shape, fitToDType(to, out));
-}
-
-function nonzero(data: TensorData): TensorData {
-  const out = allocate("bool", data.length);
-  for (let i = 0; i < out.length; i++) out[i] = data[i] !== 0 ? 1 : 0;
-  return out;
+  return fitted(to, x.shape, out);
 }
 
 export const elementwiseKernels: KernelTable<ElementwiseOps> = {
@@ -105,5 +84,5 @@ export const elementwiseKernels: KernelTable<ElementwiseOps> = {
   where: ({ condition, a, b }) => [where(condition, a, b)],
   cast: ({ x }, { to }) => [cast(x, to)],
   is_inf: ({ x }, { negative, positive }) =>
-    map((v) => ((v === Infinity && positive) || (v === -Infinity && negative) ? 1 : 0), "bool")({ x }, {}),
+    map((v) => ((v === Infinity && positive) || (v === -Infinity && negative) ? 1 : 0), "bool")({ x }),
 };

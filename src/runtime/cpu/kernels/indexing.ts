@@ -1,7 +1,7 @@
 import type { KernelTable } from "../../../ir/ops/op.ts";
 import type { IndexingOps } from "../../../ir/ops/signatures.ts";
 import { allocate, elementCount, type Tensor, type TensorData, tensor } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { contiguousStrides, copyRun, elementOffsets, fromStart, splitAtAxis } from "./strides.ts";
 
 /** An index counted from the start. @throws RangeError when it is outside the axis */
@@ -92,7 +92,7 @@ function scatter(
     const to = positions[i]!;
     for (let j = 0; j < size; j++) out[to + j] = apply(out[to + j]!, updates[i * size + j]!);
   }
-  return tensor(x.dtype, x.shape, fitToDType(x.dtype, out));
+  return fitted(x.dtype, x.shape, out);
 }
 
 function nonzero(x: Tensor): Tensor {

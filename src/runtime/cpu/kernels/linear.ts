@@ -1,7 +1,7 @@
 import type { Kernel } from "../../../ir/ops/op.ts";
 import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate, type Tensor, type TensorData } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { denseRows, gemm } from "./gemm.ts";
 import { multiplyWords, wordsOf } from "./row-codes.ts";
 
@@ -28,7 +28,7 @@ export const linear: Kernel<NeuralOps["nn.linear"]> = ({ x, weight, bias, scale 
     gemm({ rows, columns, depth, left, right, bias: bias?.data, out, offset: 0 });
   }
   const shape = [...x.shape.slice(0, -1), columns];
-  return [{ dtype: x.dtype, shape, data: fitToDType(x.dtype, out) }];
+  return [fitted(x.dtype, shape, out)];
 };
 
 /** Scales each column of sums that are already rounded to the result's storage, and adds its bias. */

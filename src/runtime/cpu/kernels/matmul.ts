@@ -2,7 +2,7 @@ import type { Kernel } from "../../../ir/ops/op.ts";
 import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate, elementCount, type TensorData } from "../../../tensor/tensor.ts";
 import { broadcastShapes, broadcastStrides } from "./broadcast.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { denseRows, gemm, type LoadRows } from "./gemm.ts";
 import { Scratch } from "./scratch.ts";
 import { elementOffsets } from "./strides.ts";
@@ -37,7 +37,7 @@ export const matmul: Kernel<NeuralOps["matmul"]> = ({ a, b }) => {
     ...(a.shape.length === 1 ? [] : [rows]),
     ...(b.shape.length === 1 ? [] : [columns]),
   ];
-  return [{ dtype: a.dtype, shape, data: fitToDType(a.dtype, out) }];
+  return [fitted(a.dtype, shape, out)];
 };
 
 function multiplyMatrices(

@@ -2,7 +2,7 @@ import type { KernelTable } from "../../../ir/ops/op.ts";
 import type { MovementOps } from "../../../ir/ops/signatures.ts";
 import { allocate, elementCount, type Tensor, tensor } from "../../../tensor/tensor.ts";
 import { broadcastShapes, broadcastStrides } from "./broadcast.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { pad } from "./pad.ts";
 import { contiguousStrides, copyRun, copyStrided, fromStart, splitAtAxis } from "./strides.ts";
 
@@ -97,7 +97,7 @@ function range(start: Tensor, limit: Tensor, delta: Tensor): Tensor {
   if (step === 0) throw new RangeError("A range with a step of 0 does not end.");
   const out = allocate(start.dtype, Math.max(0, Math.ceil((limit.data[0]! - from) / step)));
   for (let i = 0; i < out.length; i++) out[i] = from + i * step;
-  return tensor(start.dtype, [out.length], fitToDType(start.dtype, out));
+  return fitted(start.dtype, [out.length], out);
 }
 
 function triangle(x: Tensor, k: number, isUpper: boolean): Tensor {

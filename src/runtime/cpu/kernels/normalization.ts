@@ -1,29 +1,27 @@
 import type { Kernel } from "../../../ir/ops/op.ts";
 import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
 import { rowsOf } from "./linear.ts";
 import { Scratch } from "./scratch.ts";
-import { splitAtAxis } from "./strides.ts";
+import { forEachLine, splitAtAxis } from "./strides.ts";
 
 const sliceScratch = new Scratch();
 
 export const softmax: Kernel<NeuralOps["softmax"]> = ({ x }, { axis }) => {
-  const { outer, size, inner } = splitAtAxis(x.shape, axis);
+  const lines = splitAtAxis(x.shape, axis);
+  const { size, inner } = lines;
   const { data } = x;
   const out = allocate(x.dtype, data.length);
   const slice = sliceScratch.take(size);
-  for (let o = 0; o < outer; o++) {
-    for (let i = 0; i < inner; i++) {
-      const first = o * size * inner + i;
-      let max = Number.NEGATIVE_INFINITY;
-      for (let j = 0, at = first; j < size; j++, at += inner) if (data[at]! > max) max = data[at]!;
-      let sum = 0;
-      for (let j = 0, at = first; j < size; j++, at += inner) sum += slice[j] = Math.exp(data[at]! - max);
-      for (let j = 0, at = first; j < size; j++, at += inner) out[at] = slice[j]! / sum;
-    }
-  }
-  return [{ ...x, data: fitToDType(x.dtype, out) }];
+  forEachLine(lines, (first) => {
+    let max = Number.NEGATIVE_INFINITY;
+    for (let j = 0, at = first; j < size; j++, at += inner) if (data[at]! > max) max = data[at]!;
+    let sum = 0;
+    for (let j = 0, at = first; j < size; j++, at += inner) sum += slice[j] = Math.exp(data[at]! - max);
+    for (let j = 0, at = first; j < size; j++, at += inner) out[at] = slice[j]! / sum;
+  });
+  return [fitted(x.dtype, x.shape, out)];
 };
 
 export const rmsNorm: Kernel<NeuralOps["nn.rms_norm"]> = ({ x, scale }, { eps }) => {
@@ -38,7 +36,7 @@ export const rmsNorm: Kernel<NeuralOps["nn.rms_norm"]> = ({ x, scale }, { eps })
     const inverse = Math.fround(1 / Math.sqrt(Math.fround(Math.fround(sum / width) + eps)));
     for (let i = 0; i < width; i++) out[from + i] = Math.fround(data[from + i]! * inverse) * factors[i]!;
   }
-  return [{ ...x, data: fitToDType(x.dtype, out) }];
+  return [fitted(x.dtype, x.shape, out)];
 };
 
 export const layerNorm: Kernel<NeuralOps["nn.layer_norm"]> = ({ x, scale, bias }, { eps }) => {
@@ -56,5 +54,5 @@ export const layerNorm: Kernel<NeuralOps["nn.layer_norm"]> = ({ x, scale, bias }
     for (let i = 0; i < width; i++)
       out[from + i] = (data[from + i]! - mean) * inverse * scale.data[i]! + (bias ? bias.data[i]! : 0);
   }
-  return [{ ...x, data: fitToDType(x.dtype, out) }];
+  return [fitted(x.dtype, x.shape, out)];
 };

@@ -2,8 +2,8 @@ import type { Kernel, KernelTable } from "../../../ir/ops/op.ts";
 import type { ReduceOp, ReductionOps } from "../../../ir/ops/signatures.ts";
 import { type DType, integerRange } from "../../../tensor/dtype.ts";
 import { allocate, elementCount, type Tensor, type TensorData, tensor } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
-import { contiguousStrides, copyStrided, fromStart, splitAtAxis } from "./strides.ts";
+import { fitted } from "./fit.ts";
+import { contiguousStrides, copyStrided, forEachLine, fromStart, splitAtAxis } from "./strides.ts";
 
 /** Combines the `n` elements data[p], data[p + s], …; `empty` is the result for none of them. */
 type Fold = (data: TensorData, p: number, s: number, n: number, empty: number) => number;
@@ -19,26 +19,24 @@ const product: Fold = (data, p, s, n) => {
   for (let i = 0; i < n; i++, p += s) total *= data[p]!;
   return total;
 };
-// Both written so that a NaN among the elements is the result.
-const largest: Fold = (data, p, s, n, empty) => {
-  let best = empty;
-  for (let i = 0; i < n; i++, p += s) {
-    const value = data[p]!;
-    if (value > best || Number.isNaN(value)) best = value;
-  }
-  return best;
-};
-const smallest: Fold = (data, p, s, n, empty) => {
-  let best = empty;
-  for (let i = 0; i < n; i++, p += s) {
-    const value = data[p]!;
-    if (value < best || Number.isNaN(value)) best = value;
-  }
-  return best;
-};
+/** The element that no other is better than; NaN if there is one. */
+const best =
+  (isBetter: (value: number, best: number) => boolean): Fold =>
+  (data, p, s, n, empty) => {
+    let found = empty;
+    for (let i = 0; i < n; i++, p += s) {
+      const value = data[p]!;
+      if (isBetter(value, found) || Number.isNaN(value)) found = value;
+    }
+    return found;
+  };
+const isLarger = (a: number, b: number): boolean => a > b;
+const isSmaller = (a: number, b: number): boolean => a < b;
 
-const lowest = (dtype: DType): number => (dtype === "bool" ? 0 : (integerRange(dtype)?.[0] ?? -Infinity));
-const highest = (dtype: DType): number => (dtype === "bool" ? 1 : (integerRange(dtype)?.[1] ?? Infinity));
+const rangeOf = (dtype: DType): readonly [number, number] =>
+  dtype === "bool" ? [0, 1] : (integerRange(dtype) ?? [-Infinity, Infinity]);
+const lowest = (dtype: DType): number => rangeOf(dtype)[0];
+const highest = (dtype: DType): number => rangeOf(dtype)[1];
 
 const reduce =
   (fold: Fold, emptyOf: (dtype: DType) => number = () => 0): Kernel<ReductionOps[ReduceOp]> =>
@@ -53,9 +51,10 @@ const reduce =
     const out = allocate(dtype, elementCount(resultShape));
     const { data, outer, size, inner } = asOneAxis(x, isReduced);
     const empty = emptyOf(dtype);
-    for (let i = 0, at = 0; i < outer; i++)
-      for (let j = 0; j < inner; j++) out[at++] = fold(data, i * size * inner + j, inner, size, empty);
-    return [tensor(dtype, resultShape, fitToDType(dtype, out))];
+    forEachLine({ outer, size, inner }, (first, line) => {
+      out[line] = fold(data, first, inner, size, empty);
+    });
+    return [fitted(dtype, resultShape, out)];
   };
 
 /** The reduced axes as a single one, [outer, size, inner]: as they lie where they are neighbours, else moved to the end. */
@@ -86,53 +85,51 @@ function asOneAxis(x: Tensor, isReduced: readonly boolean[]) {
 const bestIndex =
   (isBetter: (value: number, best: number) => boolean): Kernel<ReductionOps["argmax"]> =>
   ({ x }, { axis, keepdims, last }) => {
-    const { outer, size, inner } = splitAtAxis(x.shape, axis);
+    const lines = splitAtAxis(x.shape, axis);
+    const { outer, size, inner } = lines;
     if (size === 0) throw new RangeError("An axis without elements has no largest or smallest one.");
     const at = fromStart(axis, x.shape.length);
     const shape = keepdims ? x.shape.with(at, 1) : x.shape.toSpliced(at, 1);
     const out = allocate("i64", outer * inner);
-    for (let i = 0; i < outer; i++) {
-      for (let j = 0; j < inner; j++) {
-        const start = i * size * inner + j;
-        let bestAt = 0;
-        let best = x.data[start]!;
-        for (let k = 1, p = start + inner; k < size; k++, p += inner) {
-          const value = x.data[p]!;
-          const isNewBest = Number.isNaN(best)
-            ? last && Number.isNaN(value)
-            : Number.isNaN(value) || isBetter(value, best) || (last && value === best);
-          if (isNewBest) {
-            best = value;
-            bestAt = k;
-          }
+    forEachLine(lines, (first, line) => {
+      let bestAt = 0;
+      let best = x.data[first]!;
+      for (let k = 1, p = first + inner; k < size; k++, p += inner) {
+        const value = x.data[p]!;
+        const isNewBest = Number.isNaN(best)
+          ? last && Number.isNaN(value)
+          : Number.isNaN(value) || isBetter(value, best) || (last && value === best);
+        if (isNewBest) {
+          best = value;
+          bestAt = k;
         }
-        out[i * inner + j] = bestAt;
       }
-    }
+      out[line] = bestAt;
+    });
     return [tensor("i64", shape, out)];
   };
 
 function cumulativeSum(x: Tensor, axis: number, exclusive: boolean, reverse: boolean): Tensor {
-  const { outer, size, inner } = splitAtAxis(x.shape, axis);
+  const lines = splitAtAxis(x.shape, axis);
+  const { size, inner } = lines;
   const out = allocate(x.dtype, x.data.length);
-  for (let i = 0; i < outer; i++) {
-    for (let j = 0; j < inner; j++) {
-      const step = reverse ? -inner : inner;
-      let p = i * size * inner + j + (reverse ? (size - 1) * inner : 0);
-      let total = 0;
-      for (let k = 0; k < size; k++, p += step) {
-        const before = total;
-        total += x.data[p]!;
-        out[p] = exclusive ? before : total;
-      }
+  const step = reverse ? -inner : inner;
+  forEachLine(lines, (first) => {
+    let p = first + (reverse ? (size - 1) * inner : 0);
+    let total = 0;
+    for (let k = 0; k < size; k++, p += step) {
+      const before = total;
+      total += x.data[p]!;
+      out[p] = exclusive ? before : total;
     }
-  }
-  return tensor(x.dtype, x.shape, fitToDType(x.dtype, out));
+  });
+  return fitted(x.dtype, x.shape, out);
 }
 
 /** The k best along an axis, best first; NaN counts as the largest, equal values keep their order. */
 const topk: Kernel<ReductionOps["topk"]> = ({ x, k: count }, { axis, largest: wantsLargest }) => {
-  const { outer, size, inner } = splitAtAxis(x.shape, axis);
+  const lines = splitAtAxis(x.shape, axis);
+  const { outer, size, inner } = lines;
   const k = count.data[0]!;
   if (k > size) throw new RangeError(`The top ${k} of ${size} elements were asked for.`);
   const shape = x.shape.with(fromStart(axis, x.shape.length), k);
@@ -150,31 +147,29 @@ const topk: Kernel<ReductionOps["topk"]> = ({ x, k: count }, { axis, largest: wa
       : Number(a > b) - Number(a < b);
     return sign * ascending || p - q;
   };
-  for (let i = 0; i < outer; i++) {
-    for (let j = 0; j < inner; j++) {
-      for (let m = 0; m < size; m++) {
-        row[m] = x.data[(i * size + m) * inner + j]!;
-        order[m] = m;
-      }
-      order.sort(byRank);
-      for (let m = 0; m < k; m++) {
-        const to = (i * k + m) * inner + j;
-        values[to] = row[order[m]!]!;
-        indices[to] = order[m]!;
-      }
+  forEachLine(lines, (first, line) => {
+    for (let m = 0; m < size; m++) {
+      row[m] = x.data[first + m * inner]!;
+      order[m] = m;
     }
-  }
+    order.sort(byRank);
+    const firstBest = Math.floor(line / inner) * k * inner + (line % inner);
+    for (let m = 0, to = firstBest; m < k; m++, to += inner) {
+      values[to] = row[order[m]!]!;
+      indices[to] = order[m]!;
+    }
+  });
   return [tensor(x.dtype, shape, values), tensor("i64", shape, indices)];
 };
 
 export const reductionKernels: KernelTable<ReductionOps> = {
   reduce_sum: reduce(sum),
   reduce_mean: reduce(mean),
-  reduce_max: reduce(largest, lowest),
-  reduce_min: reduce(smallest, highest),
+  reduce_max: reduce(best(isLarger), lowest),
+  reduce_min: reduce(best(isSmaller), highest),
   reduce_prod: reduce(product),
-  argmax: bestIndex((value, best) => value > best),
-  argmin: bestIndex((value, best) => value < best),
+  argmax: bestIndex(isLarger),
+  argmin: bestIndex(isSmaller),
   cumsum: ({ x }, { axis, exclusive, reverse }) => [cumulativeSum(x, axis, exclusive, reverse)],
   topk,
 };

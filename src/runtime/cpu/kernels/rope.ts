@@ -1,17 +1,15 @@
 import type { Kernel } from "../../../ir/ops/op.ts";
 import type { NeuralOps } from "../../../ir/ops/signatures.ts";
 import { allocate } from "../../../tensor/tensor.ts";
-import { fitToDType } from "./fit.ts";
+import { fitted } from "./fit.ts";
+import { checkPositions } from "./positions.ts";
 
 export const rope: Kernel<NeuralOps["nn.rope"]> = ({ x, cos, sin, start_pos }, { interleaved }) => {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   const half = cos.shape[cos.shape.length - 1]!;
   const isTable = cos.shape.length === 2;
   const start = start_pos?.data[0] ?? 0;
-  if (isTable && !(start >= 0 && start + length <= cos.shape[0]!))
-    throw new RangeError(
-      `Positions ${start} to ${start + length - 1} are outside the rotary tables, which have ${cos.shape[0]} rows.`,
-    );
+  if (isTable) checkPositions(start, length, cos.shape[0]!, "rotary tables");
   const { data } = x;
   const [cosines, sines] = [cos.data, sin.data];
   const out = allocate(x.dtype, data.length);
@@ -34,5 +32,5 @@ export const rope: Kernel<NeuralOps["nn.rope"]> = ({ x, cos, sin, start_pos }, {
       }
     }
   }
-  return [{ ...x, data: fitToDType(x.dtype, out) }];
+  return [fitted(x.dtype, x.shape, out)];
 };

@@ -23,11 +23,28 @@ export function splitAtAxis(shape: readonly number[], axis: number) {
   return { outer, size: shape[at] ?? 1, inner };
 }
 
-/** A walk in row-major order over one or more memories at once. It has one axis at least. */
+/**
+ * Calls `visit` for each line of elements along an axis, with its number and where its first one is; they are `inner`
+ * apart.
+ */
+export function forEachLine(
+  { outer, size, inner }: ReturnType<typeof splitAtAxis>,
+  visit: (first: number, line: number) => void,
+): void {
+  for (let i = 0, line = 0; i < outer; i++)
+    for (let j = 0; j < inner; j++) visit(i * size * inner + j, line++);
+}
+
+/** A walk in row-major order over one or more memories at once: in runs along its last axis. */
 export interface Walk {
+  /** It has one axis at least. */
   readonly sizes: readonly number[];
   /** For each memory, the elements between neighbours along each axis. */
   readonly strides: readonly (readonly number[])[];
+  /** Elements of a run. */
+  readonly run: number;
+  /** For each memory, the elements between neighbours of a run. */
+  readonly steps: readonly number[];
 }
 
 /** Drops axes of one element and joins neighbouring axes wherever a single stride serves both. */
@@ -49,8 +66,12 @@ export function collapse(sizes: readonly number[], strides: readonly (readonly n
       });
     }
   }
-  if (keptSizes.length === 0) return { sizes: [1], strides: strides.map(() => [0]) };
-  return { sizes: keptSizes, strides: keptStrides };
+  if (keptSizes.length === 0) {
+    keptSizes.push(1);
+    for (const kept of keptStrides) kept.push(0);
+  }
+  const steps = keptStrides.map((kept) => kept.at(-1)!);
+  return { sizes: keptSizes, strides: keptStrides, run: keptSizes.at(-1)!, steps };
 }
 
 /**
@@ -89,8 +110,8 @@ export function copyStrided(
 ): void {
   if (out.length === 0) return;
   const walk = collapse(sizes, [strides]);
-  const run = walk.sizes[walk.sizes.length - 1]!;
-  const stride = walk.strides[0]![walk.sizes.length - 1]!;
+  const { run } = walk;
+  const stride = walk.steps[0]!;
   forEachRow(walk, (row, offsets) => {
     const from = offset + offsets[0]!;
     if (stride === 1) return copyRun(source, from, out, row * run, run);
@@ -112,8 +133,8 @@ export function elementOffsets(sizes: readonly number[], strides: readonly numbe
   const walk = collapse(sizes, [strides]);
   const offsets = new Int32Array(sizes.reduce((n, size) => n * size, 1));
   if (offsets.length === 0) return offsets;
-  const run = walk.sizes[walk.sizes.length - 1]!;
-  const stride = walk.strides[0]![walk.sizes.length - 1]!;
+  const { run } = walk;
+  const stride = walk.steps[0]!;
   forEachRow(walk, (row, [from]) => {
     for (let i = 0, at = row * run; i < run; i++) offsets[at + i] = from! + i * stride;
   });

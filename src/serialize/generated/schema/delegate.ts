@@ -38,6 +38,44 @@ export const schema: Schema = {
     "3": "numbers",
     "4": "strings"
    }
+  },
+  "BindingAccess": {
+   "base": "ubyte",
+   "names": {
+    "0": "constant",
+    "1": "value",
+    "2": "symbols"
+   }
+  },
+  "WeightLayout": {
+   "base": "ubyte",
+   "names": {
+    "0": "plain",
+    "1": "ternary_codes"
+   }
+  },
+  "BufferKind": {
+   "base": "ubyte",
+   "names": {
+    "0": "weights",
+    "1": "state",
+    "2": "input",
+    "3": "output",
+    "4": "scratch",
+    "5": "symbols",
+    "6": "sampled",
+    "7": "candidates"
+   }
+  },
+  "StepClass": {
+   "base": "ubyte",
+   "names": {
+    "0": "matmul",
+    "1": "attention",
+    "2": "elementwise",
+    "3": "movement",
+    "4": "sampling"
+   }
   }
  },
  "unions": {},
@@ -184,6 +222,230 @@ export const schema: Schema = {
    [
     "sha256",
     "[ubyte]"
+   ],
+   [
+    "chunks",
+    "[ubyte]"
+   ]
+  ],
+  "Pipeline": [
+   [
+    "label",
+    "string"
+   ],
+   [
+    "module",
+    "uint"
+   ],
+   [
+    "bindings",
+    "[BindingAccess]"
+   ]
+  ],
+  "WeightPart": [
+   [
+    "value",
+    "uint"
+   ],
+   [
+    "layout",
+    "WeightLayout"
+   ],
+   [
+    "from",
+    "ulong"
+   ],
+   [
+    "size",
+    "ulong"
+   ],
+   [
+    "offset",
+    "ulong"
+   ]
+  ],
+  "PlanBuffer": [
+   [
+    "kind",
+    "BufferKind"
+   ],
+   [
+    "name",
+    "string"
+   ],
+   [
+    "offset",
+    "ulong"
+   ],
+   [
+    "size",
+    "ulong"
+   ],
+   [
+    "parts",
+    "[WeightPart]"
+   ]
+  ],
+  "BufferRange": [
+   [
+    "buffer",
+    "uint"
+   ],
+   [
+    "offset",
+    "ulong"
+   ],
+   [
+    "size",
+    "ulong"
+   ]
+  ],
+  "Step": [
+   [
+    "kernel",
+    "string"
+   ],
+   [
+    "class_",
+    "StepClass"
+   ],
+   [
+    "source",
+    "string"
+   ],
+   [
+    "pipeline",
+    "uint"
+   ],
+   [
+    "bindings",
+    "uint"
+   ],
+   [
+    "x",
+    "uint"
+   ],
+   [
+    "y",
+    "uint"
+   ],
+   [
+    "z",
+    "uint"
+   ]
+  ],
+  "SymbolBounds": [
+   [
+    "symbol",
+    "string"
+   ],
+   [
+    "min",
+    "long"
+   ],
+   [
+    "max",
+    "long"
+   ]
+  ],
+  "Schedule": [
+   [
+    "name",
+    "string"
+   ],
+   [
+    "when",
+    "[SymbolBounds]"
+   ],
+   [
+    "steps",
+    "[uint]"
+   ]
+  ],
+  "Limit": [
+   [
+    "name",
+    "string"
+   ],
+   [
+    "min",
+    "ulong"
+   ]
+  ],
+  "Variant": [
+   [
+    "name",
+    "string"
+   ],
+   [
+    "features",
+    "[string]"
+   ],
+   [
+    "language_features",
+    "[string]"
+   ],
+   [
+    "limits",
+    "[Limit]"
+   ],
+   [
+    "min_subgroup_size",
+    "uint"
+   ],
+   [
+    "software",
+    "bool"
+   ],
+   [
+    "arena_size",
+    "ulong"
+   ],
+   [
+    "schedules",
+    "[Schedule]"
+   ],
+   [
+    "greedy",
+    "[uint]"
+   ],
+   [
+    "candidates",
+    "[uint]"
+   ]
+  ],
+  "Plan": [
+   [
+    "symbols",
+    "[string]"
+   ],
+   [
+    "modules",
+    "[string]"
+   ],
+   [
+    "pipelines",
+    "[Pipeline]"
+   ],
+   [
+    "buffers",
+    "[PlanBuffer]"
+   ],
+   [
+    "ranges",
+    "[BufferRange]"
+   ],
+   [
+    "bindings",
+    "[uint]"
+   ],
+   [
+    "steps",
+    "[Step]"
+   ],
+   [
+    "variants",
+    "[Variant]"
    ]
   ],
   "Delegate": [
@@ -230,6 +492,14 @@ export const schema: Schema = {
    [
     "blobs",
     "[Blob]"
+   ],
+   [
+    "plan",
+    "Plan"
+   ],
+   [
+    "chunk_size",
+    "uint"
    ]
   ]
  }

@@ -6,7 +6,7 @@ import * as flatbuffers from 'flatbuffers';
 
 export class Blob {
 static startBlob(builder:flatbuffers.Builder) {
-  builder.startObject(3);
+  builder.startObject(4);
 }
 
 static addKey(builder:flatbuffers.Builder, keyOffset:flatbuffers.Offset) {
@@ -33,16 +33,33 @@ static startSha256Vector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(1, numElems, 1);
 }
 
+static addChunks(builder:flatbuffers.Builder, chunksOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(3, chunksOffset, 0);
+}
+
+static createChunksVector(builder:flatbuffers.Builder, data:number[]|Uint8Array):flatbuffers.Offset {
+  builder.startVector(1, data.length, 1);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt8(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startChunksVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(1, numElems, 1);
+}
+
 static endBlob(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createBlob(builder:flatbuffers.Builder, keyOffset:flatbuffers.Offset, size:bigint, sha256Offset:flatbuffers.Offset):flatbuffers.Offset {
+static createBlob(builder:flatbuffers.Builder, keyOffset:flatbuffers.Offset, size:bigint, sha256Offset:flatbuffers.Offset, chunksOffset:flatbuffers.Offset):flatbuffers.Offset {
   Blob.startBlob(builder);
   Blob.addKey(builder, keyOffset);
   Blob.addSize(builder, size);
   Blob.addSha256(builder, sha256Offset);
+  Blob.addChunks(builder, chunksOffset);
   return Blob.endBlob(builder);
 }
 }

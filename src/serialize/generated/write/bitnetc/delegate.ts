@@ -8,7 +8,7 @@ import * as flatbuffers from 'flatbuffers';
 
 export class Delegate {
 static startDelegate(builder:flatbuffers.Builder) {
-  builder.startObject(11);
+  builder.startObject(13);
 }
 
 static addVersion(builder:flatbuffers.Builder, version:number) {
@@ -175,6 +175,14 @@ static startBlobsVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
 }
 
+static addPlan(builder:flatbuffers.Builder, planOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(11, planOffset, 0);
+}
+
+static addChunkSize(builder:flatbuffers.Builder, chunkSize:number) {
+  builder.addFieldInt32(12, chunkSize, 0);
+}
+
 static endDelegate(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
@@ -186,21 +194,5 @@ static finishDelegateBuffer(builder:flatbuffers.Builder, offset:flatbuffers.Offs
 
 static finishSizePrefixedDelegateBuffer(builder:flatbuffers.Builder, offset:flatbuffers.Offset) {
   builder.finish(offset, 'BNC1', true);
-}
-
-static createDelegate(builder:flatbuffers.Builder, version:number, symbolsOffset:flatbuffers.Offset, sizesOffset:flatbuffers.Offset, valuesOffset:flatbuffers.Offset, inputsOffset:flatbuffers.Offset, outputsOffset:flatbuffers.Offset, statesOffset:flatbuffers.Offset, constantsOffset:flatbuffers.Offset, dimsOffset:flatbuffers.Offset, nodesOffset:flatbuffers.Offset, blobsOffset:flatbuffers.Offset):flatbuffers.Offset {
-  Delegate.startDelegate(builder);
-  Delegate.addVersion(builder, version);
-  Delegate.addSymbols(builder, symbolsOffset);
-  Delegate.addSizes(builder, sizesOffset);
-  Delegate.addValues(builder, valuesOffset);
-  Delegate.addInputs(builder, inputsOffset);
-  Delegate.addOutputs(builder, outputsOffset);
-  Delegate.addStates(builder, statesOffset);
-  Delegate.addConstants(builder, constantsOffset);
-  Delegate.addDims(builder, dimsOffset);
-  Delegate.addNodes(builder, nodesOffset);
-  Delegate.addBlobs(builder, blobsOffset);
-  return Delegate.endDelegate(builder);
 }
 }

@@ -1,4 +1,4 @@
-import { type Dim, dimKey, evaluateDim, substituteDim, symbolBounds } from "../../tensor/dim.ts";
+import { type Dim, dimKey, evaluateDim, substituteDim, symbolBounds } from "../tensor/dim.ts";
 
 /** Something that is known when a graph runs: a size that it calls by an expression. */
 export interface SizeFact {

@@ -1,7 +1,8 @@
-import { BitnetcError, type Diagnostic, diagnostics } from "../../errors.ts";
-import { dimKey } from "../../tensor/dim.ts";
-import { elementCount, type Tensor } from "../../tensor/tensor.ts";
-import type { ProgramGraph } from "../graph.ts";
+import * as diagnostics from "../diagnostics.ts";
+import { BitnetcError, type Diagnostic } from "../errors.ts";
+import { dimKey } from "../tensor/dim.ts";
+import { elementCount, type Tensor } from "../tensor/tensor.ts";
+import type { ProgramGraph } from "./graph.ts";
 import { type SizeFact, type Sizes, solveSizes } from "./sizes.ts";
 
 interface InputFact extends SizeFact {

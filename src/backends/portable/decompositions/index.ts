@@ -1,0 +1,23 @@
+import type { Decomposition } from "../decomposition.ts";
+import { activation } from "./activation.ts";
+import { attentionOps } from "./attention.ts";
+import { elementwise } from "./elementwise.ts";
+import { movement } from "./movement.ts";
+import { normalization } from "./normalization.ts";
+import { products } from "./products.ts";
+import { reductions } from "./reduction.ts";
+import { rotation } from "./rope.ts";
+
+/** How each op of the graph is computed by the portable kernels; an op that is missing cannot be. */
+export const decompositions: ReadonlyMap<string, Decomposition> = new Map<string, Decomposition>(
+  Object.entries({
+    ...elementwise,
+    ...reductions,
+    ...movement,
+    ...products,
+    ...normalization,
+    ...activation,
+    ...rotation,
+    ...attentionOps,
+  }),
+);

@@ -1,0 +1,186 @@
+import type { Graph, Value } from "../../ir/graph.ts";
+import { inlineWeight, rowsOfWeight, type WeightRef } from "../../ir/weights.ts";
+import { type Dim, dimKey, isSymbolic, sameDim, substituteDim } from "../../tensor/dim.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import { tensor } from "../../tensor/tensor.ts";
+import {
+  type InPlaceOp,
+  type IntOp,
+  type inPlaceOps,
+  type intOps,
+  schemas,
+  type TensorOp,
+  type tensorOps,
+} from "./aten.ts";
+import { computeSize, sizeSources } from "./sizes.ts";
+import type { ArgsOf, ArgTypes, ComputedInt, Int, PortableCall, PortableTensor } from "./value.ts";
+
+interface Type {
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+/** Writes down the kernel calls of one method. */
+export class Emitter {
+  readonly calls: PortableCall[] = [];
+  readonly #tensors = new Map<Value, PortableTensor>();
+  readonly #memory = new Map<string, unknown>();
+  readonly #bounds: ReadonlyMap<string, Dim>;
+  readonly #sources: ReturnType<typeof sizeSources>;
+  #count = 0;
+
+  /** @param bounds sizes that stand for others, by the symbol: the same ones with a smaller upper bound */
+  constructor(graph: Graph, bounds: ReadonlyMap<string, Dim>) {
+    this.#bounds = bounds;
+    this.#sources = sizeSources(graph);
+  }
+
+  /** A call whose result is a new tensor. */
+  op<O extends TensorOp>(op: O, args: ArgsOf<(typeof tensorOps)[O]>, type: Type): PortableTensor {
+    const result = this.newTensor(type, { kind: "arena" });
+    this.#call(op, args, result);
+    return result;
+  }
+
+  /** A call that changes `self`. */
+  inPlace<O extends InPlaceOp>(op: O, args: ArgsOf<(typeof inPlaceOps)[O]>): void {
+    this.#call(op, args, args.self);
+  }
+
+  /** A call whose result is an integer. */
+  int<O extends IntOp>(op: O, args: ArgsOf<(typeof intOps)[O]>): ComputedInt {
+    const result: ComputedInt = { kind: "int", id: this.#count++ };
+    this.#call(op, args, result);
+    return result;
+  }
+
+  #call(
+    op: keyof typeof schemas,
+    args: Readonly<Record<string, unknown>>,
+    result: PortableCall["result"],
+  ): void {
+    const ordered = Object.keys(schemas[op]).map((name) => args[name] as ArgTypes[keyof ArgTypes]);
+    this.calls.push({ op, args: ordered, result });
+  }
+
+  newTensor({ dtype, shape }: Type, storage: PortableTensor["storage"], name?: string): PortableTensor {
+    const bounded = shape.map((size) => substituteDim(size, this.#bounds));
+    return {
+      kind: "tensor",
+      id: this.#count++,
+      dtype,
+      shape: bounded,
+      storage,
+      ...(name !== undefined && { name }),
+    };
+  }
+
+  /** The tensor that holds a value of the graph. */
+  tensor(value: Value): PortableTensor {
+    const known = this.#tensors.get(value);
+    if (known !== undefined) return known;
+    const { def, type, contents } = value;
+    if (def.kind === "const") return this.constant(def.data);
+    if (def.kind === "dims" && contents !== undefined) {
+      const numbers = contents.map((size) => {
+        if (typeof size === "number") return size;
+        throw new Error(`the sizes [${contents.map(dimKey).join(", ")}] are no constant`);
+      });
+      return this.constant(inlineWeight(tensor(type.dtype, [numbers.length], numbers)));
+    }
+    throw new Error(`a ${def.kind} is used before it is there`);
+  }
+
+  bind(value: Value, result: PortableTensor): void {
+    this.#tensors.set(value, result);
+  }
+
+  /** Makes what is under a key once. */
+  once<T>(key: string, make: () => T): T {
+    if (!this.#memory.has(key)) this.#memory.set(key, make());
+    return this.#memory.get(key) as T;
+  }
+
+  constant(weight: WeightRef): PortableTensor {
+    return this.once(`constant ${weight.id} ${JSON.stringify(weight.shape)}`, () =>
+      this.newTensor(weight, { kind: "constant", weight, firstRow: 0 }),
+    );
+  }
+
+  /** One number as a constant of shape [1]. */
+  number(dtype: DType, value: number): PortableTensor {
+    return this.constant(inlineWeight(tensor(dtype, [1], [value])));
+  }
+
+  /** Rows of a constant, where they are. */
+  rows(of: PortableTensor, from: number, to: number): PortableTensor {
+    if (of.storage.kind !== "constant") throw new Error("only a constant's rows are where they are");
+    const { weight, firstRow } = of.storage;
+    const { shape } = rowsOfWeight(weight, from, to);
+    if (weight.inline) return this.constant(rowsOfWeight(weight, from, to));
+    return this.newTensor(
+      { dtype: of.dtype, shape },
+      { kind: "constant", weight, firstRow: firstRow + from },
+    );
+  }
+
+  /** A size when the program runs. */
+  size(dim: Dim): Int {
+    if (!isSymbolic(dim)) return dim;
+    return this.once(`size ${dim.key}`, () =>
+      computeSize(dim, {
+        source: (symbol) => this.#source(symbol),
+        apply: (op, a, b) => this.int(op, { a, b }),
+        size: (inner) => this.size(inner),
+      }),
+    );
+  }
+
+  #source(symbol: string): Int {
+    const source = this.#sources.get(symbol);
+    if (source === undefined) throw new Error(`no input says what ${symbol} is`);
+    const self = this.tensor(source.input);
+    return this.once(`symbol ${symbol}`, () =>
+      source.axis === undefined
+        ? this.int("aten::_local_scalar_dense", { self })
+        : this.int("aten::sym_size.int", { self, dim: source.axis }),
+    );
+  }
+
+  /** The same elements in another shape. A size that is not known yet is left to the kernel where there is one. */
+  view(x: PortableTensor, shape: readonly Dim[]): PortableTensor {
+    if (shape.length === x.shape.length && shape.every((size, i) => sameDim(size, x.shape[i]!))) return x;
+    if (x.storage.kind === "state") return this.newTensor({ dtype: x.dtype, shape }, x.storage);
+    const unknown = shape.filter(isSymbolic).length;
+    const size = shape.map((dim) => (isSymbolic(dim) && unknown === 1 ? -1 : this.size(dim)));
+    return this.op("aten::view_copy.out", { self: x, size }, { dtype: x.dtype, shape });
+  }
+
+  permute(x: PortableTensor, dims: readonly number[]): PortableTensor {
+    const shape = dims.map((axis) => x.shape[axis]!);
+    return this.op("aten::permute_copy.out", { self: x, dims }, { dtype: x.dtype, shape });
+  }
+
+  cast(x: PortableTensor, dtype: DType): PortableTensor {
+    if (x.dtype === dtype) return x;
+    const args = { self: x, non_blocking: false, memory_format: undefined };
+    return this.op("aten::_to_copy.out", args, { dtype, shape: x.shape });
+  }
+
+  /** x[start:end:step] along one axis; `size` is the length that this gives. */
+  slice(
+    x: PortableTensor,
+    dim: number,
+    start: Int,
+    end: Int | undefined,
+    size: Dim,
+    step = 1,
+  ): PortableTensor {
+    const shape = x.shape.with(dim, size);
+    return this.op(
+      "aten::slice_copy.Tensor_out",
+      { self: x, dim, start, end, step },
+      { dtype: x.dtype, shape },
+    );
+  }
+}

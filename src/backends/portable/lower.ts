@@ -1,0 +1,136 @@
+import type { Graph, Node, Value } from "../../ir/graph.ts";
+import type { Options } from "../../options.ts";
+import { type Dim, isSymbolic, maxOf, minOf, symbol, symbolBounds, symbolsOf } from "../../tensor/dim.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import {
+  type CachedAttention,
+  cachedAttentions,
+  emitCachedAttention,
+  swapHeads,
+} from "./cached-attention.ts";
+import { decompositions } from "./decompositions/index.ts";
+import { Emitter } from "./emitter.ts";
+import { sizeSources } from "./sizes.ts";
+import type { PortableGraph, PortableTensor } from "./value.ts";
+
+/**
+ * Tokens of one call, at most: the scores of attention are [heads, tokens, positions], and memory for the longest call
+ * is planned. Longer prompts take several calls.
+ */
+export const mostTokens = 512;
+
+/** What the kernels used here compute with. */
+const dtypes: ReadonlySet<DType> = new Set([
+  "f64",
+  "f32",
+  "f16",
+  "bf16",
+  "i64",
+  "i32",
+  "i16",
+  "i8",
+  "u8",
+  "bool",
+] satisfies DType[]);
+
+/** A node that portable kernels cannot compute, and why. */
+export interface PortableRefusal {
+  readonly op: string;
+  readonly source: string;
+  readonly why: string;
+}
+
+/** Everything in a graph that cannot be lowered. */
+export function portableRefusals(graph: Graph): readonly PortableRefusal[] {
+  const known = sizeSources(graph);
+  return graph.nodes.flatMap((node) => {
+    const why = refusalOf(node, known);
+    return why === undefined ? [] : [{ op: node.op, source: node.loc.source, why }];
+  });
+}
+
+function refusalOf(node: Node, known: ReadonlyMap<string, unknown>): string | undefined {
+  const decomposition = decompositions.get(node.op);
+  if (decomposition === undefined) return "it has no portable kernel";
+  for (const { type, def } of [...node.operands, ...node.results]) {
+    if (def.kind !== "dims" && !dtypes.has(type.dtype))
+      return `there are no portable kernels for ${type.dtype}`;
+    for (const size of type.shape)
+      for (const name of symbolsOf(size))
+        if (!known.has(name)) return `no input says what the size ${name} is`;
+  }
+  return decomposition.refuse?.(node);
+}
+
+/** The graph as kernel calls. @throws Error where something is refused */
+export function lowerToKernels(graph: Graph, customOps: Options["customOps"] = "none"): PortableGraph {
+  const e = new Emitter(graph, callBounds(graph));
+  const cached = customOps === "llama" ? cachedAttentions(graph) : [];
+  const attentions = new Map<Node, CachedAttention>(cached.map((each) => [each.attention, each]));
+  const swapped = new Set(cached.flatMap(({ caches }) => caches));
+  const written = new Set(cached.flatMap(({ updates }) => updates));
+  const inputs = graph.inputs.map((input) => named(e, input, { kind: "arena" }));
+  const states = graph.states.map((state) =>
+    named(e, state, { kind: "state", state: nameOf(state) }, swapped.has(state)),
+  );
+  for (const node of graph.nodes) {
+    if (written.has(node)) continue;
+    const attention = attentions.get(node);
+    if (attention !== undefined) {
+      e.bind(node.results[0]!, emitCachedAttention(e, attention));
+      continue;
+    }
+    const results = decompositions.get(node.op)!.emit(e, node);
+    node.results.forEach((result, i) => {
+      e.bind(result, results[i]!);
+    });
+  }
+  const taken = new Set<PortableTensor>([...inputs, ...states]);
+  const outputs = graph.outputs.map(({ name, value }) => {
+    const tensor = e.tensor(value);
+    const isOwn = tensor.storage.kind === "arena" && !taken.has(tensor);
+    const own = isOwn ? tensor : copy(e, tensor);
+    taken.add(own);
+    return { tensor: own, name };
+  });
+  return {
+    inputs,
+    outputs: outputs.map(({ tensor }) => tensor),
+    outputNames: outputs.map(({ name }) => name),
+    states,
+    calls: e.calls,
+  };
+}
+
+/** @param isSwapped whether a cache [B, H, C, D] lies in memory as [B, C, H, D] */
+function named(
+  e: Emitter,
+  value: Value,
+  storage: PortableTensor["storage"],
+  isSwapped = false,
+): PortableTensor {
+  const { dtype, shape } = value.type;
+  const type = { dtype, shape: isSwapped ? swapHeads(shape) : shape };
+  const tensor = e.newTensor(type, storage, nameOf(value));
+  e.bind(value, tensor);
+  return tensor;
+}
+
+function nameOf({ def }: Value): string {
+  if (def.kind !== "input" && def.kind !== "state") throw new Error(`a ${def.kind} has no name`);
+  return def.name;
+}
+
+/** An output has memory of its own. */
+const copy = (e: Emitter, x: PortableTensor): PortableTensor =>
+  e.op("aten::view_copy.out", { self: x, size: x.shape.map((size) => e.size(size)) }, x);
+
+/** The number of tokens, with the bound that one call has. Without a cache one call has to take them all. */
+function callBounds({ inputs, states }: Graph): ReadonlyMap<string, Dim> {
+  if (states.length === 0) return new Map();
+  const tokens = inputs.find((input) => nameOf(input) === "tokens")?.type.shape.at(-1);
+  if (tokens === undefined || !isSymbolic(tokens) || maxOf(tokens) <= mostTokens) return new Map();
+  const [only] = symbolBounds(tokens).keys();
+  if (only !== tokens.key || minOf(tokens) > mostTokens) return new Map();
+  return new Map([[only, symbol(only, mostTokens, minOf(tokens))]]);
+}
