@@ -21,7 +21,7 @@ export async function chooseDevice(
     new BitnetcError(diagnostics.deviceUnavailable(why, hint));
   if (plan === undefined)
     throw unavailable(
-      "it holds no plan for a GPU; `bitnetc explain` tells which of the model's nodes keep it from one",
+      "it holds no plan for a GPU, being for another backend or with nodes that no kernel runs: `bitnetc explain` names those",
     );
   if (typeof device !== "string") return adoptDevice(device, plan);
   const gpu = typeof provider === "function" ? await provider() : provider;
