@@ -19,7 +19,7 @@ export interface PlannedGraph {
   readonly summary: PlanSummary;
 }
 
-/** What planning came to, for reports. */
+/** What planning came to for the best of GPUs, for reports. */
 export interface PlanSummary {
   /** Dispatches of a call, by schedule. */
   readonly dispatches: Readonly<Record<string, number>>;
@@ -72,8 +72,10 @@ export function buildPlan(
   });
   const tables = new PlanTables();
   const plan = tables.finish(variants.map((variant) => finishVariant(variant, tables)));
-  return { plan, summary: summaryOf(variants[0]!) };
+  return { plan, summary: summaryOf(variants.find(isForGpus) ?? variants[0]!) };
 }
+
+const isForGpus = ({ target }: PlacedVariant): boolean => target.reduction !== "serial";
 
 function place(steps: readonly Step[]): Placed {
   const arena = planArena(steps);
