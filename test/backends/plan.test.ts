@@ -126,6 +126,18 @@ describe("a weight larger than a binding", () => {
   });
 });
 
+test("an output that is another shape of what would need no dispatch is written all the same", () => {
+  const graph = new Graph(coreOps);
+  const b = graph.edit("test");
+  const x = b("neg", { x: b.input("x", tensorType("f32", [1, 2, 3])) });
+  const moved = b("transpose", { x }, { perm: [1, 0, 2] });
+  b.output("out", b("reshape", { x: moved, shape: literal(b, "i64", [6]) }));
+  const { buffers, variants } = planOf(graph);
+  const [schedule] = variants[0]!.schedules;
+  const written = schedule!.steps.at(-1)!.bindings.map(({ buffer }) => buffers[buffer]!.kind);
+  expect(written).toContain("output");
+});
+
 test("memory that a dispatch would show twice is copied", () => {
   const graph = new Graph(coreOps);
   const b = graph.edit("test");

@@ -1,4 +1,4 @@
-import type { Graph, Node, Value } from "../../../ir/graph.ts";
+import type { Node, Value } from "../../../ir/graph.ts";
 import type { StepClass } from "../../../runtime/webgpu/plan.ts";
 import { type Dim, maxOf, productOf } from "../../../tensor/dim.ts";
 import type { Kernel, KernelCode } from "../kernel.ts";
@@ -56,13 +56,11 @@ export class Emitter {
   readonly schedule: Schedule;
   readonly target: Target;
   readonly steps: Step[] = [];
-  readonly #graph: Graph;
   readonly #memory: SharedMemory;
   readonly #slices = new Map<Value, Slice>();
   readonly #rows = new Map<Value, RowsOf>();
 
-  constructor(graph: Graph, schedule: Schedule, target: Target, memory: SharedMemory) {
-    this.#graph = graph;
+  constructor(schedule: Schedule, target: Target, memory: SharedMemory) {
     this.schedule = schedule;
     this.target = target;
     this.#memory = memory;
@@ -130,8 +128,9 @@ export class Emitter {
     this.#rows.set(value, rows);
   }
 
+  /** Whether a value has an output's memory, itself or under another shape. */
   isOutput(value: Value): boolean {
-    return this.#graph.outputs.some((output) => output.value === value);
+    return this.#memory.outputs.has(value);
   }
 
   dispatch<P extends object>(

@@ -39,7 +39,7 @@ export function emitSampling(
   if (typeof vocabulary !== "number" || typeof tokens.type.shape[1] === "number") return undefined;
 
   const parts: Parts = {
-    emitter: () => new Emitter(graph, schedule, target, memory),
+    emitter: () => new Emitter(schedule, target, memory),
     tokens,
     logits,
     vocabulary,

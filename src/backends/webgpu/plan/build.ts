@@ -58,7 +58,7 @@ export function buildPlan(
   const schedules = schedulesOf(graph, memory.callSize);
   const variants = targetsFor(graph).map((target): PlacedVariant => {
     const emit = (schedule: Schedule): Placed => {
-      const emitter = new Emitter(graph, schedule, target, memory);
+      const emitter = new Emitter(schedule, target, memory);
       for (const group of groups) group.emit(emitter);
       return place(emitter.steps);
     };
