@@ -12,22 +12,12 @@ import {
   greedyTokens,
   type ReferencePrompt,
   readReference,
+  sources,
 } from "../test/support/reference.ts";
 
 const device = process.argv[2] === "webgpu" ? "webgpu" : "cpu";
 const folder = unpacked("bard.tar.br");
 const reference = readReference(folder);
-const models = [
-  ["hf-packed", "offline"],
-  ["hf-bf16", "online"],
-  ["onnx/dynamo-kv.onnx", "offline"],
-  ["onnx/dynamo-kv-opset23.onnx", "offline"],
-  ["onnx/dynamo-external-kv.onnx", "offline"],
-  ["onnx/dynamo-nokv.onnx", "offline"],
-  ["onnx/dynamo-online-kv.onnx", "online"],
-  ["onnx/dynamo-packed-kv.onnx", "packed"],
-  ["onnx/torchscript-kv.onnx", "offline"],
-] as const;
 
 /** Compiles in a process of its own, to measure it alone. */
 function compile(path: string, program: string): { seconds: number; megabytes: number } {
@@ -58,7 +48,7 @@ console.log(
   "| source | top-1 | largest logit difference | greedy tokens equal, of 64 | perplexity | reference | compile s | peak MB |",
 );
 console.log("| --- | --- | --- | --- | --- | --- | --- | --- |");
-for (const [path, kind] of models) {
+for (const { path, kind } of sources) {
   const program = join(out, "model.pte");
   const cost = compile(path, program);
   await using session = await openProgram(program, { device });

@@ -7,7 +7,7 @@ import { open, type Session } from "../../src/runtime/index.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { unpacked } from "../support/archive.ts";
-import { compareLogits, greedyTokens, readReference } from "../support/reference.ts";
+import { compareLogits, greedyTokens, readReference, sources } from "../support/reference.ts";
 
 /**
  * One BitNet model, as a packed and as a master-weight checkpoint and from several exporters, against what
@@ -15,18 +15,7 @@ import { compareLogits, greedyTokens, readReference } from "../support/reference
  */
 const folder = unpacked("bard.tar.br");
 const reference = readReference(folder);
-const models = [
-  { path: "hf-packed", kind: "offline" },
-  { path: "hf-bf16", kind: "online" },
-  { path: "onnx/dynamo-kv.onnx", kind: "offline" },
-  { path: "onnx/dynamo-kv-opset23.onnx", kind: "offline" },
-  { path: "onnx/dynamo-external-kv.onnx", kind: "offline" },
-  { path: "onnx/dynamo-online-kv.onnx", kind: "online" },
-  { path: "onnx/dynamo-packed-kv.onnx", kind: "packed" },
-  { path: "onnx/torchscript-kv.onnx", kind: "offline" },
-  { path: "onnx/dynamo-nokv.onnx", kind: "offline" },
-] as const;
-const cached = models.filter(({ path }) => !path.includes("nokv"));
+const cached = sources.filter(({ path }) => !path.includes("nokv"));
 
 const options = { maxSeqLen: 512, logits: "all" } as const;
 const input = (path: string) => openInput(`${folder}/${path}`);
@@ -78,7 +67,7 @@ describe("convergence", () => {
   });
 });
 
-describe.each(models)("$path computes what transformers does ($kind)", ({ path, kind }) => {
+describe.each(sources)("$path computes what transformers does ($kind)", ({ path, kind }) => {
   test("teacher-forced top-1, logits, and greedy tokens", async () => {
     const session = await openCompiled(path);
     for (const prompt of reference[kind].prompts) {
@@ -102,7 +91,7 @@ test("perplexity over 16,384 tokens is the reference's within 0.05 %", async () 
 test("and over the first 512 tokens it is alike from every source", async () => {
   const windows = reference.validation.slice(0, 2 * 256 + 1);
   const measured: number[] = [];
-  for (const { path } of models) {
+  for (const { path } of sources) {
     const session = await openCompiled(path);
     measured.push((await session.perplexity(windows, { window: 256 })).perplexity);
   }

@@ -16,6 +16,19 @@ interface Reference {
 
 type Kind = "offline" | "online" | "packed";
 
+/** One BitNet model, as a packed and as a master-weight checkpoint and from several exporters, and what each is held against. */
+export const sources: readonly { readonly path: string; readonly kind: Kind }[] = [
+  { path: "hf-packed", kind: "offline" },
+  { path: "hf-bf16", kind: "online" },
+  { path: "onnx/dynamo-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-kv-opset23.onnx", kind: "offline" },
+  { path: "onnx/dynamo-external-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-online-kv.onnx", kind: "online" },
+  { path: "onnx/dynamo-packed-kv.onnx", kind: "packed" },
+  { path: "onnx/torchscript-kv.onnx", kind: "offline" },
+  { path: "onnx/dynamo-nokv.onnx", kind: "offline" },
+];
+
 /** What transformers computed, for the three ways it has to compute a BitNet linear. */
 export function readReference(
   folder: string,

@@ -5,20 +5,11 @@ import type { OptionsInput } from "../../src/options.ts";
 import { open, type Session } from "../../src/runtime/index.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { unpacked } from "../support/archive.ts";
-import { compareLogits, greedyTokens, readReference } from "../support/reference.ts";
+import { compareLogits, greedyTokens, readReference, sources } from "../support/reference.ts";
 
 /** The model of test/compiler/models.test.ts, from every source, with its plan run on this machine's adapter. */
 const folder = unpacked("bard.tar.br");
 const reference = readReference(folder);
-const models = [
-  { path: "hf-packed", kind: "offline" },
-  { path: "hf-bf16", kind: "online" },
-  { path: "onnx/dynamo-kv.onnx", kind: "offline" },
-  { path: "onnx/dynamo-online-kv.onnx", kind: "online" },
-  { path: "onnx/dynamo-packed-kv.onnx", kind: "packed" },
-  { path: "onnx/torchscript-kv.onnx", kind: "offline" },
-  { path: "onnx/dynamo-nokv.onnx", kind: "offline" },
-] as const;
 
 async function openCompiled(
   path: string,
@@ -32,7 +23,7 @@ async function openCompiled(
   return session;
 }
 
-describe.each(models)("$path on WebGPU computes what transformers does ($kind)", ({ path, kind }) => {
+describe.each(sources)("$path on WebGPU computes what transformers does ($kind)", ({ path, kind }) => {
   test("teacher-forced top-1, logits, and greedy tokens", async () => {
     await using session = await openCompiled(path, "all");
     for (const prompt of reference[kind].prompts) {

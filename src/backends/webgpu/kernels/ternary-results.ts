@@ -1,5 +1,5 @@
-import { gateDeclaration } from "../../gates.ts";
-import { outputColumns, type TernaryParams, type TernarySegment, weightRows } from "../ternary.ts";
+import { gateDeclaration } from "../gates.ts";
+import { outputColumns, type TernaryParams, type TernarySegment, weightRows } from "./ternary.ts";
 
 /** Where a segment's rows, scales and biases begin. */
 interface PlacedSegment extends TernarySegment {

@@ -28,11 +28,10 @@ export const attention: Lowering = {
     if (node.op !== "nn.sdpa") return undefined;
     const found = matchAttention(node, matching);
     if (found === undefined) return undefined;
-    const { query, key, value, result, nodes } = found;
+    const { query, key, value, nodes } = found;
     return {
       name: "attention",
       nodes,
-      results: [result],
       takesRows: new Set([query.source, key.source, value.source]),
       emit: (emitter) => emitAttention(emitter, found),
     };

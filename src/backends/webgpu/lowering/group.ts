@@ -5,10 +5,8 @@ import type { Emitter } from "./emitter.ts";
 export interface Group {
   /** Of the lowering that made it. */
   readonly name: string;
-  /** The values between them are never in memory; what others use of them is in `results`. */
+  /** The values between them are never in memory. */
   readonly nodes: readonly Node[];
-  /** What it leaves for others. */
-  readonly results: readonly Value[];
   /** Values that it takes as parts of wider rows too. */
   readonly takesRows: ReadonlySet<Value>;
   emit(emitter: Emitter): void;
@@ -27,7 +25,6 @@ export interface Lowering {
 export const groupOfOne = (name: string, node: Node, emit: Group["emit"]): Group => ({
   name,
   nodes: [node],
-  results: node.results,
   takesRows: new Set(),
   emit,
 });

@@ -158,13 +158,10 @@ function residualAdd(node: Node, matching: Matching): Node | undefined {
 }
 
 function groupOf(name: string, more: readonly Node[], projection: Projection): Group {
-  const { norm, linears, root } = projection;
-  const results =
-    projection.epilogue.kind === "store" ? linears.map((node) => node.results[0]!) : root.results;
+  const { norm, linears } = projection;
   return {
     name,
     nodes: [...(norm ? [norm] : []), ...linears, ...more],
-    results,
     takesRows: none,
     emit: (emitter) => emitProjection(emitter, projection),
   };

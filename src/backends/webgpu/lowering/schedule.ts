@@ -18,10 +18,7 @@ const longestCall = 512;
  * calls of every size, since it computes the whole sequence anew.
  */
 export function schedulesOf(graph: Graph, callSize: number): readonly Schedule[] {
-  const bounds = new Map<string, { min: number; max: number }>();
-  for (const { type, contents = [] } of graph.inputs)
-    for (const dim of [...type.shape, ...contents]) symbolBounds(dim, bounds);
-  const tokens = bounds.get("S");
+  const tokens = tokensOf(graph);
   if (tokens === undefined) return [{ name: "call", when: [], size: (dim) => dim }];
   const schedule = (name: string, min: number, max: number): Schedule => {
     const by = new Map<string, Dim>([["S", min === max ? min : symbol("S", max, min)]]);
@@ -41,15 +38,16 @@ export function schedulesOf(graph: Graph, callSize: number): readonly Schedule[]
  */
 export function callSizeOf(graph: Graph, bytes: number): number {
   const perCall = graph.states.length === 0 ? Number.POSITIVE_INFINITY : longestCall;
-  let size = Math.min(perCall, tokensOf(graph));
+  let size = Math.min(perCall, tokensOf(graph)?.max ?? 1);
   while (size > 1 && largestValue(graph, size) > bytes) size = Math.floor(size / 2);
   return size;
 }
 
-function tokensOf(graph: Graph): number {
+/** Bounds of the number of tokens in a call, where the inputs have one. */
+function tokensOf({ inputs }: Graph): { readonly min: number; readonly max: number } | undefined {
   const bounds = new Map<string, { min: number; max: number }>();
-  for (const { type } of graph.inputs) for (const dim of type.shape) symbolBounds(dim, bounds);
-  return bounds.get("S")?.max ?? 1;
+  for (const { type } of inputs) for (const dim of type.shape) symbolBounds(dim, bounds);
+  return bounds.get("S");
 }
 
 function largestValue(graph: Graph, tokens: number): number {

@@ -3,7 +3,6 @@ import type { KernelCode } from "../../kernel.ts";
 import type { Target } from "../../target.ts";
 import { shader, wgslSize } from "../../wgsl.ts";
 import { blocksOf, blockWeights, blockWords, outputColumns, type TernaryParams } from "../ternary.ts";
-import { bindingsOf, fourWeightsDeclaration, valuesDeclaration } from "./operands.ts";
 import {
   isGrouped,
   resultDeclarations,
@@ -11,7 +10,8 @@ import {
   rowStatements,
   type Tile,
   tileColumns,
-} from "./results.ts";
+} from "../ternary-results.ts";
+import { bindingsOf, fourWeightsDeclaration, valuesDeclaration } from "./operands.ts";
 import { type Sums, sumsOf } from "./sums.ts";
 
 /** Shapes to tune: larger ones take longer to compile and no less time to run on lavapipe. */

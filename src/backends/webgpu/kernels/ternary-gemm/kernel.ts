@@ -1,8 +1,8 @@
 import { defineKernel } from "../../kernel.ts";
 import type { Target } from "../../target.ts";
 import { blocksOf, blockWords, type TernaryParams, weightRows } from "../ternary.ts";
+import { hasRows } from "../ternary-results.ts";
 import { directDepth, directShader } from "./direct.ts";
-import { hasRows } from "./results.ts";
 import { tiledShader, tileSupportsGroups } from "./tile.ts";
 
 const isDirect = (params: TernaryParams, { reduction }: Target): boolean =>

@@ -1,6 +1,6 @@
 import type { ShaderText } from "../../wgsl.ts";
 import type { TernaryParams } from "../ternary.ts";
-import { hasBias } from "./results.ts";
+import { hasBias } from "../ternary-results.ts";
 
 /** The kernel's bindings, with the WGSL types in which a shader sees weights and codes. */
 export function bindingsOf(params: TernaryParams, packedType: string): ShaderText["bindings"] {

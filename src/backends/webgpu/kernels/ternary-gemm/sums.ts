@@ -1,5 +1,5 @@
 import type { TernaryParams } from "../ternary.ts";
-import { groupsOf, isGrouped, type Tile } from "./results.ts";
+import { groupsOf, isGrouped, type Tile } from "../ternary-results.ts";
 
 /** An invocation's sums: of products and, where weights have scales in groups, of scaled sums. */
 export interface Sums {

@@ -4,7 +4,6 @@ import { dotDeclaration } from "../../quantize.ts";
 import type { Target } from "../../target.ts";
 import { shader, wgslSize } from "../../wgsl.ts";
 import { blocksOf, outputColumns, type TernaryParams } from "../ternary.ts";
-import { bindingsOf, fourWeightsDeclaration, valuesDeclaration } from "./operands.ts";
 import {
   isGrouped,
   resultDeclarations,
@@ -13,7 +12,8 @@ import {
   type Tile,
   tileColumns,
   weightRow,
-} from "./results.ts";
+} from "../ternary-results.ts";
+import { bindingsOf, fourWeightsDeclaration, valuesDeclaration } from "./operands.ts";
 import { type Sums, sumsOf } from "./sums.ts";
 
 /**

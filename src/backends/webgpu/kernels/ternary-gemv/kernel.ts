@@ -3,7 +3,7 @@ import { defaultLimits, type Target } from "../../target.ts";
 import { type ShaderText, shader } from "../../wgsl.ts";
 import { type RowNorm, rowBindings, rowStages, stageBytes, unitParts } from "../quantize-rows/row.ts";
 import { outputColumns, type TernaryParams, weightRows } from "../ternary.ts";
-import { hasBias, hasRows, resultDeclarations } from "../ternary-gemm/results.ts";
+import { hasBias, hasRows, resultDeclarations } from "../ternary-results.ts";
 import { loadChunk, loadDeclaration, operands, results, rowsPerTeam, sumDeclaration } from "./parts.ts";
 import { addProducts, productDeclarations, unitPlace, valuesPlace } from "./products.ts";
 import { type Division, divisionOf, isInteger } from "./tuning.ts";

@@ -1,7 +1,7 @@
 import { laneArguments, teamReduction } from "../../reduce.ts";
 import type { Target } from "../../target.ts";
 import { outputColumns, type TernaryParams } from "../ternary.ts";
-import { hasBias, isGrouped } from "../ternary-gemm/results.ts";
+import { hasBias, isGrouped } from "../ternary-results.ts";
 import { type Division, isInteger } from "./tuning.ts";
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);

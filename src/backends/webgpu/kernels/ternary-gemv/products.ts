@@ -1,6 +1,6 @@
 import type { Target } from "../../target.ts";
 import type { TernaryParams } from "../ternary.ts";
-import { groupsOf, isGrouped } from "../ternary-gemm/results.ts";
+import { groupsOf, isGrouped } from "../ternary-results.ts";
 import { type Division, isInteger, isUnrolled } from "./tuning.ts";
 
 const quarters = [0, 1, 2, 3];

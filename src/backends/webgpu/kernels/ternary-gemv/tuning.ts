@@ -1,7 +1,7 @@
 import { teamSize } from "../../reduce.ts";
 import type { Target } from "../../target.ts";
 import { blocksOf, outputColumns, type TernaryParams } from "../ternary.ts";
-import { isGrouped } from "../ternary-gemm/results.ts";
+import { isGrouped } from "../ternary-results.ts";
 
 /** Whether a row's sum is one integer, of codes + 1, from which the sum of the row's codes is to be taken. */
 export const isInteger = (params: TernaryParams): boolean =>
