@@ -1,5 +1,6 @@
-// npm run accuracy [-- cpu | webgpu]: compiles the test model from each of its sources and compares it, on that
-// device, with what transformers computed for it in f32. Prints the tables of docs/accuracy.md.
+// npm run accuracy [-- cpu | webgpu | vulkan | portable]: compiles the test model from each of its sources and compares
+// it, on that device, or on the CPU for that backend, with what transformers computed for it in f32. Prints the tables
+// of docs/accuracy.md.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +16,9 @@ import {
   sources,
 } from "../test/support/reference.ts";
 
-const device = process.argv[2] === "webgpu" ? "webgpu" : "cpu";
+const [, , where = "cpu"] = process.argv;
+const device = where === "webgpu" ? "webgpu" : "cpu";
+const backend = where === "vulkan" || where === "portable" ? where : "webgpu";
 const folder = unpacked("bard.tar.br");
 const reference = readReference(folder);
 
@@ -27,7 +30,7 @@ function compile(path: string, program: string): { seconds: number; megabytes: n
     process.execPath,
     [
       ...["--import", `data:text/javascript,${atExit}`, "dist/cli/main.js", "compile", join(folder, path)],
-      ...["-o", program, "--logits", "all", "--max-seq-len", "512", "--json"],
+      ...["-o", program, "--logits", "all", "--max-seq-len", "512", "--backend", backend, "--json"],
     ],
     { encoding: "utf8" },
   );

@@ -27,15 +27,12 @@ async function generate() {
     const readers = readersOf(schema, modules);
     for (const [path, text] of Object.entries(modules)) {
       generated.set(`read/${path}`, readers.get(path) ?? adapt(text, () => true));
-      if (!onlyRead.has(entry)) generated.set(`write/${path}`, adapt(text, isWriter));
+      generated.set(`write/${path}`, adapt(text, isWriter));
     }
     generated.set(`schema${entry.replace(/fbs$/, "ts")}`, schemaModule(entry, schema));
   }
   return generated;
 }
-
-/** Schemas of what others write. */
-const onlyRead = new Set(["/vulkan.fbs"]);
 
 /** Modules that read tables, by path. */
 function readersOf(schema, modules) {

@@ -398,6 +398,8 @@ export const programHash = (path: string, part: string) =>
     path,
     "Copy or download the file again.",
   );
+const forStock =
+  "Programs for the stock ExecuTorch runtime need `portable: openPortable` of bitnetc/runtime/portable.";
 export const programBackend = (path: string, backends: readonly string[]) =>
   error(
     "program-backend",
@@ -405,9 +407,7 @@ export const programBackend = (path: string, backends: readonly string[]) =>
       ? "The program has no method forward that can be run here."
       : `The program is for ${backends.join(", ")}, which does not run here.`,
     path,
-    backends.length === 0
-      ? "Programs of ExecuTorch's own operators need `portable: openPortable` of bitnetc/runtime/portable."
-      : "Compile the model with --backend webgpu.",
+    backends.length === 0 ? forStock : `Compile the model with --backend webgpu. ${forStock}`,
   );
 
 // Running programs
@@ -417,10 +417,29 @@ interface Refused {
   readonly why: string;
 }
 
+export const unboundedSize = (input: string, axis: number, size: string): Diagnostic =>
+  error(
+    "unbounded-size",
+    `Axis ${axis} of the input ${input}, ${size}, can be of any size, and ExecuTorch plans memory for the largest.`,
+    input,
+    "Export the model with a size there; bitnetc itself runs it with the backend webgpu.",
+  );
+export const q4Shape = (source: string, [rows, columns]: readonly number[]): Diagnostic =>
+  error(
+    "q4-shape",
+    `--embedding q4 takes a number of rows that four divides, each of a length that 32 divides, and not ${rows} rows of ${columns}.`,
+    source,
+    "--embedding f32 takes any.",
+  );
 export const nodesRefused = (refusals: readonly Refused[]): Diagnostic =>
   warning(
     "nodes-refused",
     `The program will run on the CPU only: ${refusals.length} nodes are not for the GPU.${refusalLines(refusals)}`,
+  );
+export const nodesOutside = (refusals: readonly Refused[]): Diagnostic =>
+  warning(
+    "nodes-outside",
+    `Portable kernels will run ${refusals.length === 1 ? "a node" : `${refusals.length} nodes`} on the CPU, outside of the GPU's delegate.${refusalLines(refusals)}`,
   );
 export const notPortable = (refusals: readonly Refused[]): Diagnostic =>
   error(

@@ -1,4 +1,5 @@
 /** The compiler as a library; `bitnetc/node` adds files, `bitnetc/runtime` runs programs. */
+export { weightBytes } from "./backends/program-contents.ts";
 export { defineKernel as defineGpuKernel, type Kernel as GpuKernel } from "./backends/webgpu/kernel.ts";
 export type { Emitter } from "./backends/webgpu/lowering/emitter.ts";
 export { type Group, groupOfOne, type Lowering, type Matching } from "./backends/webgpu/lowering/group.ts";
@@ -13,7 +14,6 @@ export {
   countOps,
   type PhaseReport,
   type Sizes,
-  weightBytes,
 } from "./compiler/report.ts";
 export { BitnetcError, type Diagnostic, formatDiagnostic } from "./errors.ts";
 export type { Input } from "./frontend/index.ts";

@@ -1,9 +1,9 @@
 import * as diagnostics from "../diagnostics.ts";
 import { BitnetcError } from "../errors.ts";
-import type { OptionsInput } from "../options.ts";
+import { type OptionsInput, unsuitable } from "../options.ts";
 import type { CommandCall } from "./cli.ts";
 import { loadConfig, loadPlugin } from "./config.ts";
-import { type OptionSpec, optionNames, options } from "./options.ts";
+import { flagOf, type OptionSpec, optionNames, options } from "./options.ts";
 
 /** The compiler's options: those of the command line, then those of the configuration file, then the defaults. */
 export async function compilerOptions(
@@ -15,8 +15,12 @@ export async function compilerOptions(
     .filter((name) => (options[name] as OptionSpec).inConfig)
     .map((name) => [name, call.given[name] ?? config.options[name]] as const)
     .filter(([, value]) => value !== undefined);
-  const { backend, customOps = "none" }: OptionsInput = Object.fromEntries(settings);
-  if (customOps !== "none" && backend !== "portable")
-    throw new BitnetcError(diagnostics.usage("--custom-ops goes with --backend portable."));
+  const faults = unsuitable(Object.fromEntries(settings));
+  if (faults.length > 0)
+    throw new BitnetcError(
+      faults.map(({ option, value, backends }) =>
+        diagnostics.usage(`${flagOf(option)} ${value} goes with --backend ${backends.join(" or ")}.`),
+      ),
+    );
   return { ...Object.fromEntries(settings), plugins: [...config.plugins, ...plugins] };
 }

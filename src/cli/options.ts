@@ -144,7 +144,8 @@ export const options = {
   }),
   backend: option({
     placeholder: "NAME",
-    description: "who runs the program",
+    description:
+      "who runs the program: bitnetc's own runtime, or the stock ExecuTorch runtime, on a GPU (vulkan) or with its portable kernels",
     schema: shape.backend,
     commands: ["compile", "explain"],
     inConfig: true,
@@ -159,7 +160,7 @@ export const options = {
   }),
   weights: option({
     placeholder: "FORMAT",
-    description: "how ternary weights are stored",
+    description: "how webgpu programs store ternary weights",
     schema: shape.weights,
     commands: ["compile", "explain"],
     inConfig: true,
@@ -174,7 +175,7 @@ export const options = {
   embedding: option({
     placeholder: "FORMAT",
     description:
-      "how the embedding and the head are stored; auto is the smallest float that holds every value exactly, q8 is int8 with a scale a row",
+      "how the embedding and the head are stored; auto is the smallest float that holds every value exactly (f32 for vulkan), q8 is int8 with a scale a row, q4, for vulkan, four bits with a scale for every 32",
     schema: shape.embedding,
     commands: ["compile", "explain"],
     inConfig: true,

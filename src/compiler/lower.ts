@@ -9,7 +9,7 @@ import { type OptionsInput, parseOptions } from "../options.ts";
 import { type PassContext, type Phase, phases } from "../passes/pass.ts";
 import type { RuleReport } from "../passes/rule.ts";
 import { applyPlugins, type Extensions } from "./extensions.ts";
-import { type CompileReport, countOps, measureSizes, type PhaseReport, reportPartition } from "./report.ts";
+import { type CompileReport, countOps, measureSizes, type PhaseReport } from "./report.ts";
 
 /** A model on its way down: its graph at a phase. Which phase is part of the type. */
 export interface Lowered<P extends Phase = Phase> {
@@ -41,7 +41,7 @@ class Compilation {
         this.metrics[name] = (this.metrics[name] ?? 0) + value;
       },
       rules: new Map<string, RuleReport>(),
-      delegate: {},
+      placed: {},
       lowerings: extensions.lowerings,
     };
   }
@@ -56,10 +56,13 @@ class Compilation {
     return {
       phases: [...this.phaseReports],
       ops: { ...this.ops },
-      sizes: phases.indexOf(phase) >= phases.indexOf("packed") ? measureSizes(graph) : undefined,
+      sizes:
+        phases.indexOf(phase) >= phases.indexOf("packed")
+          ? measureSizes(graph, this.context.placed.graph?.storedBytes)
+          : undefined,
       rules: Object.fromEntries(this.context.rules),
       metrics: { ...this.metrics },
-      partition: this.context.delegate.partition && reportPartition(this.context.delegate.partition),
+      partition: this.context.placed.graph?.report,
       warnings: this.diagnostics.filter(({ severity }) => severity === "warning"),
     };
   }

@@ -1,13 +1,12 @@
-import type { Grouping, Refusal } from "../backends/webgpu/lowering/groups.ts";
+import type { PartitionedGraph } from "../backends/backend.ts";
+import { countOf, type PartitionReport } from "../backends/partition-report.ts";
+import { weightBytes } from "../backends/program-contents.ts";
 import type { Diagnostic } from "../errors.ts";
 import { type Graph, type Value, weightKindsOf } from "../ir/graph.ts";
 import type { WeightKind } from "../ir/ops/op.ts";
-import type { WeightRef } from "../ir/weights.ts";
-import { packedRowBytes } from "../packing/index.ts";
 import type { Phase } from "../passes/pass.ts";
 import type { RuleReport } from "../passes/rule.ts";
-import { isTernaryBlock } from "../tensor/dtype.ts";
-import { byteLength, elementCount } from "../tensor/tensor.ts";
+import { elementCount } from "../tensor/tensor.ts";
 
 /** What a compilation did; plain data that JSON can hold. */
 export interface CompileReport {
@@ -18,16 +17,9 @@ export interface CompileReport {
   /** What each fusion rule matched, and where it nearly did. */
   readonly rules: Readonly<Record<string, RuleReport>>;
   readonly metrics: Readonly<Record<string, number>>;
-  /** What the GPU computes together, from the *partitioned* phase on. */
+  /** Where nodes run, from the *partitioned* phase on, if the backend has a choice. */
   readonly partition: PartitionReport | undefined;
   readonly warnings: readonly Diagnostic[];
-}
-
-export interface PartitionReport {
-  /** Groups of nodes by the lowering that made them. */
-  readonly groups: Readonly<Record<string, number>>;
-  /** Nodes that are not for the GPU, and why: the program then runs on the CPU. */
-  readonly refused: readonly Refusal[];
 }
 
 export interface PhaseReport {
@@ -52,23 +44,6 @@ export interface Sizes {
 /** How many nodes of each op a graph has, by name in alphabetical order. */
 export const countOps = ({ nodes }: Graph): Record<string, number> => countOf(nodes.map(({ op }) => op));
 
-export const reportPartition = ({ groups, refusals }: Grouping): PartitionReport => ({
-  groups: countOf(groups.map(({ name }) => name)),
-  refused: refusals,
-});
-
-function countOf(names: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
-  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** Bytes that a weight of a dtype and shape takes in a program. */
-export const weightBytes = ({ dtype, shape }: Pick<WeightRef, "dtype" | "shape">): number =>
-  isTernaryBlock(dtype)
-    ? shape[0]! * packedRowBytes(dtype, shape[1]!)
-    : byteLength(dtype, elementCount(shape));
-
 /** What a kind of weight counts as: a tied head as the embedding that it is, a scale with the codes that it scales. */
 const countedAs = [
   ["ternary", "ternary"],
@@ -78,8 +53,11 @@ const countedAs = [
   ["norm", "norm"],
 ] as const satisfies readonly (readonly [WeightKind, keyof Sizes])[];
 
-/** Adds up the bytes of every constant of a graph, each once. */
-export function measureSizes(graph: Graph): Sizes {
+/**
+ * Adds up the bytes of every constant of a graph, each once.
+ * @param storedBytes how many a constant takes, where that is not what its type says
+ */
+export function measureSizes(graph: Graph, storedBytes?: PartitionedGraph["storedBytes"]): Sizes {
   const sizes = { ternary: 0, embedding: 0, norm: 0, other: 0 };
   const seen = new Set<Value>();
   let ternaryWeights = 0;
@@ -89,7 +67,7 @@ export function measureSizes(graph: Graph): Sizes {
       seen.add(operand);
       const kinds = weightKindsOf(operand);
       const counted = countedAs.find(([kind]) => kinds.has(kind))?.[1] ?? "other";
-      sizes[counted] += weightBytes(operand.def.data);
+      sizes[counted] += storedBytes?.(operand) ?? weightBytes(operand.def.data);
       if (kinds.has("ternary")) ternaryWeights += elementCount(operand.def.data.shape);
     }
   }

@@ -1,6 +1,5 @@
+import type { PartitionedGraph } from "../backends/backend.ts";
 import type { Lowering } from "../backends/webgpu/lowering/group.ts";
-import type { Grouping } from "../backends/webgpu/lowering/groups.ts";
-import type { PlannedGraph } from "../backends/webgpu/plan/build.ts";
 import type { Diagnostic } from "../errors.ts";
 import type { ModelInfo } from "../frontend/model.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -35,22 +34,14 @@ export interface PassContext {
   readonly info: ModelInfo;
   /** Tells the user: a warning, or an error, which ends the compilation when the pass is over. */
   report(diagnostic: Diagnostic): void;
-  /** What the passes of the last two phases make of the graph, for those after them. */
-  readonly delegate: DelegateParts;
+  /** What the backend made of the graph, from the *partitioned* phase on. */
+  readonly placed: { graph?: PartitionedGraph };
   /** Ways to compute nodes on the GPU that plugins add. */
   readonly lowerings: readonly Lowering[];
   /** Adds to a number of the report. */
   metric(name: string, value: number): void;
   /** What a rule did, for `explain`. */
   readonly rules: Map<string, RuleReport>;
-}
-
-/** What a delegate is made of beside the graph. */
-export interface DelegateParts {
-  /** *partitioned*: which nodes run together, and which not at all. */
-  partition?: Grouping;
-  /** *planned*: absent where a node is refused. */
-  planned?: PlannedGraph;
 }
 
 /** Lets TypeScript infer a pass's type. */

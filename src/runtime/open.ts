@@ -29,8 +29,8 @@ export interface OpenOptions {
   /** To be able to measure where the time goes on a GPU: for `Session.profile`. */
   readonly profile?: boolean | undefined;
   /**
-   * What opens programs of ExecuTorch's operators, without a delegate: `openPortable` of bitnetc/runtime/portable. Left
-   * out, they are refused.
+   * What opens programs of ExecuTorch's operators, without a delegate or with those of its Vulkan backend:
+   * `openPortable` of bitnetc/runtime/portable. Left out, they are refused.
    */
   readonly portable?: OpenUndelegated | undefined;
   /** CPU kernels by op name, for programs with ops that a compiler plugin added: an op's `kernel`. */

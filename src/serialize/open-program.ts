@@ -44,11 +44,11 @@ export interface ReadOptions {
   /** `forward` when left out. */
   readonly method?: string | undefined;
   readonly cache?: ChunkCache | undefined;
-  /** Opens a program without delegates. */
+  /** Opens a method that has no delegate of bitnetc's own. */
   readonly undelegated?: OpenUndelegated | undefined;
 }
 
-/** Opens a method of a program without delegates. */
+/** Opens a method that has no delegate of bitnetc's own, or refuses those that it has. */
 export type OpenUndelegated = (file: ProgramFile, method: string) => Promise<OpenProgram>;
 
 /**
@@ -66,7 +66,7 @@ export async function openProgram(
   );
   if (delegate !== undefined) return openDelegate(file, delegate, cache);
   await isHeadIntact(file);
-  if (undelegated && file.delegates.length === 0) return undelegated(file, method);
+  if (undelegated) return undelegated(file, method);
   const backends = new Set(file.delegates.map(({ id }) => id));
   throw new BitnetcError(diagnostics.programBackend(source.name, [...backends]));
 }

@@ -114,11 +114,17 @@ function readSegments(
     if (segmentBase + end > source.size) throw truncated(source, segmentBase + end);
     return { offset, size, end };
   });
-  const inOrder = [...places].sort((a, b) => a.offset - b.offset || a.end - b.end);
-  const next = new Map(inOrder.map((place, i) => [place, inOrder[i + 1]?.offset ?? 0]));
+  // A segment may lie within another: what follows it up to the first of those that end later is padding.
+  const fromLast = [...places].sort((a, b) => b.end - a.end || a.offset - b.offset);
+  let next = fromLast[0]?.end ?? 0;
+  const paddings = new Map<object, number>();
+  for (const place of fromLast) {
+    paddings.set(place, Math.max(0, next - place.end));
+    next = Math.min(next, place.offset);
+  }
   return places.map((place) => ({
     ...byteRange(source, segmentBase + place.offset, place.size),
-    padding: Math.max(0, next.get(place)! - place.end),
+    padding: paddings.get(place)!,
   }));
 }
 

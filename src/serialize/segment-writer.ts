@@ -9,6 +9,15 @@ export interface NamedBlob {
   stream(): AsyncIterable<Uint8Array>;
 }
 
+/** A blob whose bytes are at hand. */
+export const bytesBlob = (key: string, bytes: Uint8Array): NamedBlob => ({
+  key,
+  size: bytes.length,
+  async *stream() {
+    yield bytes;
+  },
+});
+
 /** Of segments: ExecuTorch's default, and enough for every element type. */
 const segmentAlignment = 128;
 export const align = (offset: number): number => Math.ceil(offset / segmentAlignment) * segmentAlignment;
@@ -19,25 +28,38 @@ export interface WrittenSegment {
   readonly size: number;
 }
 
-export interface HashedSegment extends WrittenSegment {
-  readonly sha256: string;
+/** What was written, and which segment holds it. */
+export interface PlacedBlob {
+  readonly entry: BlobEntry;
+  readonly segment: number;
 }
 
-/** Writes segments one behind the other, holding a chunk at a time. */
+/** Writes segments one behind the other, holding a chunk at a time. What is equal is one segment. */
 export class SegmentWriter {
   readonly segments: WrittenSegment[] = [];
   readonly #byHash = new Map<string, number>();
   readonly #sink: Sink;
   readonly #base: number;
   #end = 0;
+  #sharedBytes = 0;
 
   constructor(sink: Sink, base: number) {
     this.#sink = sink;
     this.#base = base;
   }
 
+  /** Bytes from the first segment to the end of the last. */
+  get size(): number {
+    return this.#end;
+  }
+
+  /** Bytes of blobs that were not written because they were there already. */
+  get sharedBytes(): number {
+    return this.#sharedBytes;
+  }
+
   /** The hash is known when the blob is written: the next one then overwrites a blob that was there already. */
-  async write(blob: NamedBlob): Promise<{ readonly segment: number } & Pick<BlobEntry, "sha256" | "chunks">> {
+  async write(blob: NamedBlob): Promise<PlacedBlob> {
     const offset = await this.#pad();
     const hash = hasher();
     const pieces = blob.size > chunkSize ? new PieceHasher() : undefined;
@@ -51,24 +73,27 @@ export class SegmentWriter {
     if (written !== blob.size)
       throw new Error(`${blob.key} should have had ${blob.size} bytes and had ${written}`);
     const sha256 = hash.digest();
-    const hashes = { sha256, ...(pieces && { chunks: { size: chunkSize, sha256: await pieces.digests() } }) };
-    const same = this.#byHash.get(sha256);
-    if (same !== undefined) return { segment: same, ...hashes };
-    const segment = this.segments.push({ offset, size: written }) - 1;
-    this.#byHash.set(sha256, segment);
-    this.#end = offset + written;
-    return { segment, ...hashes };
+    const count = this.segments.length;
+    const segment = this.place(sha256, { offset, size: written });
+    if (segment < count) this.#sharedBytes += written;
+    else this.#end = offset + written;
+    const chunks = pieces && { size: chunkSize, sha256: await pieces.digests() };
+    return { entry: { key: blob.key, size: written, sha256, ...(chunks && { chunks }) }, segment };
   }
 
-  /** Writes a segment of its own. */
-  async append(bytes: Uint8Array): Promise<HashedSegment> {
-    const offset = await this.#pad();
-    const hash = hasher();
-    hash.update(bytes);
-    await this.#sink.write(this.#base + offset, bytes);
-    const segment = { offset, size: bytes.length };
-    this.segments.push(segment);
-    return { ...segment, sha256: hash.digest() };
+  async writeAll(blobs: readonly NamedBlob[]): Promise<readonly PlacedBlob[]> {
+    const placed: PlacedBlob[] = [];
+    for (const blob of blobs) placed.push(await this.write(blob));
+    return placed;
+  }
+
+  /** @returns the segment of bytes that are written already, which is another one where those hold the same */
+  place(sha256: string, bytes: WrittenSegment): number {
+    const same = this.#byHash.get(sha256);
+    if (same !== undefined) return same;
+    const segment = this.segments.push(bytes) - 1;
+    this.#byHash.set(sha256, segment);
+    return segment;
   }
 
   /** Fills up to the next segment, over what may be left of a dropped one. */

@@ -35,8 +35,8 @@ export interface VulkanBlob {
   readonly tables: FlatbufferJson;
 }
 
-const headerSize = 30;
-const headerMagic = "VH00";
+export const headerSize = 30;
+export const headerMagic = "VH00";
 
 /**
  * Reads the blob of a Vulkan delegate, all but the bytes of its constants.

@@ -3,10 +3,13 @@ import * as vk from "./generated/read/vkgraph.ts";
 import { sizeOf } from "./header.ts";
 import type { EnumMember } from "./program.ts";
 import { type Field, rootOf } from "./table.ts";
-import type { VulkanConstant, VulkanGraph, VulkanTensor, VulkanValue } from "./vulkan-graph.ts";
-
-/** The offset of a constant that is named data. */
-const noOffset = 2n ** 64n - 1n;
+import {
+  noOffset,
+  type VulkanConstant,
+  type VulkanGraph,
+  type VulkanTensor,
+  type VulkanValue,
+} from "./vulkan-graph.ts";
 
 /**
  * @param constantBytes how many bytes of constants the blob has

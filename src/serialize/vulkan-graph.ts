@@ -54,6 +54,9 @@ export interface VulkanTensor {
   readonly stagingDataType: EnumMember<typeof VkDataType>;
 }
 
+/** In the file, the offset of a constant that is named data. */
+export const noOffset = 2n ** 64n - 1n;
+
 /** Named data of the program, or bytes of the blob, counted from where its constants begin. */
 export type VulkanConstant =
   | { readonly key: string; readonly length: number }

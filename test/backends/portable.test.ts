@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { schemas } from "../../src/backends/portable/aten.ts";
-import { lowerToKernels, mostTokens, portableRefusals } from "../../src/backends/portable/lower.ts";
+import { lowerToKernels, portableRefusals } from "../../src/backends/portable/lower.ts";
 import { planMemory } from "../../src/backends/portable/memory.ts";
 import { toMethod } from "../../src/backends/portable/method.ts";
+import { mostTokens } from "../../src/backends/sizes.ts";
 import { compile } from "../../src/compiler/compile.ts";
 import { load, lower } from "../../src/compiler/lower.ts";
 import { coreOps } from "../../src/ir/ops/index.ts";
@@ -150,7 +151,7 @@ test("memory of values that live at the same time does not overlap, and shares w
     lives.set(each.id, { ...known, last: at });
   };
   use([...graph.inputs], -1);
-  for (const [at, { args, result }] of graph.calls.entries()) use([...args, result], at);
+  for (const [at, call] of graph.calls.entries()) if ("op" in call) use([...call.args, call.result], at);
   use([...graph.outputs], graph.calls.length);
   const all = [...lives.values()];
   const clashes = all.filter((a, i) =>

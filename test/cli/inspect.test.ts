@@ -6,6 +6,7 @@ import { writeDelegate } from "../../src/serialize/delegate-writer.ts";
 import { sha256Hex as sha256 } from "../../src/tensor/sha256.ts";
 import { bytesSource } from "../../src/tensor/source.ts";
 import { toJson } from "../serialize/flatc.ts";
+import { writeKernelSample } from "../serialize/kernel-sample.ts";
 import { sampleContents, sampleData, sampleGraph, writeSample } from "../serialize/sample.ts";
 import { samplePlan } from "../serialize/sample-plan.ts";
 import { stockProgram, vulkanBlob, vulkanConstants, vulkanGraph } from "../serialize/stock-program.ts";
@@ -643,4 +644,20 @@ describe("inspect --diff", () => {
     expect(err).toContain("--diff compares two programs, and model.onnx is none.");
     expect((await runCli("inspect", path, "--diff", folder.file("none.pte"))).code).toBe(1);
   });
+});
+
+test("bytes of a segment within another count once", async () => {
+  const { bytes } = await writeKernelSample();
+  const { out } = await inspect(write("ranges.pte", bytes));
+  const sizes = new Map(
+    [...out.matchAll(/^ {2}(\d+) {2}at (\d+), (\d+) bytes$/gm)].map(([, i, at, size]) => [i, [at, size]]),
+  );
+  expect([sizes.get("0"), sizes.get("1")]).toEqual([
+    ["0", "88"],
+    ["32", "24"],
+  ]);
+  // The constants, a text, an addend and three delegates.
+  expect(out).toContain(
+    `segments  8, ${((88 + 17 + 24 + 3 * Number(sizes.get("5")![1])) / 1024).toFixed(2)} KiB\n`,
+  );
 });

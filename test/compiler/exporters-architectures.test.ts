@@ -135,6 +135,14 @@ describe("what stays beside the fused ops", () => {
     expect(structure).toContain('"interleaved":true');
   });
 
+  test("pairs of neighbours put together in the shape that stacks of matrices have", async () => {
+    const { ops, structure } = await expectOneGraph([
+      handWrittenLlama(weights, { rotary: "pairs", attention: "stacked" }),
+    ]);
+    expect(ops).toMatchObject({ "nn.rope": 4, "nn.sdpa": 2, "kv.update": 4 });
+    expect(structure).toContain('"interleaved":true');
+  });
+
   test("q scaled behind its projection, attention over stacks of matrices: the factor", async () => {
     const { ops } = await expectOneGraph([handWrittenLlama(weights, { attention: "stacked" })]);
     expect(ops).toEqual({ ...plainOps, mul: 4 });

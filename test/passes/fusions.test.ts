@@ -55,7 +55,7 @@ async function fused(
     report: ({ code }) => warnings.push(code),
     metric: () => {},
     rules: new Map(),
-    delegate: {},
+    placed: {},
     lowerings: [],
   };
   for (const pass of passes) await pass.run(graph, context);

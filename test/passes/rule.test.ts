@@ -26,7 +26,7 @@ const context = (): PassContext => ({
   report: () => {},
   metric: () => {},
   rules: new Map(),
-  delegate: {},
+  placed: {},
   lowerings: [],
 });
 const opsOf = (graph: Graph): string[] => graph.nodes.map(({ op }) => op);

@@ -16,7 +16,7 @@ const context = (given: OptionsInput): PassContext => ({
   report: (diagnostic) => expect.unreachable(diagnostic.message),
   metric: () => {},
   rules: new Map(),
-  delegate: {},
+  placed: {},
   lowerings: [],
 });
 

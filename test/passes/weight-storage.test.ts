@@ -29,7 +29,7 @@ const context = (given?: OptionsInput): PassContext => ({
   report: (diagnostic) => expect.unreachable(diagnostic.message),
   metric: () => {},
   rules: new Map(),
-  delegate: {},
+  placed: {},
   lowerings: [],
 });
 const run = (pass: Pass, graph: Graph, given?: OptionsInput) => pass.run(graph, context(given));

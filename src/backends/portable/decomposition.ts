@@ -26,14 +26,3 @@ export const needsF32 =
     });
     return other === undefined ? undefined : `${other} must be f32, and is ${node.arg(other).type.dtype}`;
   };
-
-/** The first fault that there is. */
-export const firstOf =
-  (...refusals: readonly NonNullable<Decomposition["refuse"]>[]) =>
-  (node: Node): string | undefined => {
-    for (const refuse of refusals) {
-      const why = refuse(node);
-      if (why !== undefined) return why;
-    }
-    return undefined;
-  };

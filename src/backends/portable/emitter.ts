@@ -3,6 +3,7 @@ import { inlineWeight, rowsOfWeight, type WeightRef } from "../../ir/weights.ts"
 import { type Dim, dimKey, isSymbolic, sameDim, substituteDim } from "../../tensor/dim.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { tensor } from "../../tensor/tensor.ts";
+import { computeSize, type SizeBounds, type SizeOp, sizeSources } from "../sizes.ts";
 import {
   type InPlaceOp,
   type IntOp,
@@ -12,25 +13,48 @@ import {
   type TensorOp,
   type tensorOps,
 } from "./aten.ts";
-import { computeSize, sizeSources } from "./sizes.ts";
-import type { ArgsOf, ArgTypes, ComputedInt, Int, PortableCall, PortableTensor } from "./value.ts";
+import type {
+  ArgsOf,
+  ArgTypes,
+  ComputedInt,
+  DelegateCall,
+  Int,
+  PortableCall,
+  PortableTensor,
+} from "./value.ts";
 
 interface Type {
   readonly dtype: DType;
   readonly shape: readonly Dim[];
 }
 
-/** Writes down the kernel calls of one method. */
+const sizeOps = {
+  add: "executorch_prim::add.Scalar",
+  sub: "executorch_prim::sub.Scalar",
+  mul: "executorch_prim::mul.Scalar",
+  floordiv: "executorch_prim::floordiv.Scalar",
+  max: "executorch_prim::sym_max.Scalar",
+  min: "executorch_prim::sym_min.Scalar",
+} as const satisfies Record<SizeOp, IntOp>;
+
+/** What a delegate computes in a method. */
+export interface DelegateStep {
+  /** Among the method's delegates. */
+  readonly delegate: number;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+}
+
+/** Writes down the calls of one method. */
 export class Emitter {
-  readonly calls: PortableCall[] = [];
+  readonly calls: (PortableCall | DelegateCall)[] = [];
   readonly #tensors = new Map<Value, PortableTensor>();
   readonly #memory = new Map<string, unknown>();
-  readonly #bounds: ReadonlyMap<string, Dim>;
+  readonly #bounds: SizeBounds;
   readonly #sources: ReturnType<typeof sizeSources>;
   #count = 0;
 
-  /** @param bounds sizes that stand for others, by the symbol: the same ones with a smaller upper bound */
-  constructor(graph: Graph, bounds: ReadonlyMap<string, Dim>) {
+  constructor(graph: Graph, bounds: SizeBounds) {
     this.#bounds = bounds;
     this.#sources = sizeSources(graph);
   }
@@ -52,6 +76,15 @@ export class Emitter {
     const result: ComputedInt = { kind: "int", id: this.#count++ };
     this.#call(op, args, result);
     return result;
+  }
+
+  /** A call of a delegate, which binds what it computes. */
+  delegate({ delegate, inputs, outputs }: DelegateStep): void {
+    const results = outputs.map((value) => this.newTensor(value.type, { kind: "arena" }));
+    this.calls.push({ delegate, inputs: inputs.map((value) => this.tensor(value)), outputs: results });
+    outputs.forEach((value, i) => {
+      this.bind(value, results[i]!);
+    });
   }
 
   #call(
@@ -128,9 +161,9 @@ export class Emitter {
   size(dim: Dim): Int {
     if (!isSymbolic(dim)) return dim;
     return this.once(`size ${dim.key}`, () =>
-      computeSize(dim, {
+      computeSize<ComputedInt>(dim, {
         source: (symbol) => this.#source(symbol),
-        apply: (op, a, b) => this.int(op, { a, b }),
+        apply: (op, a, b) => this.int(sizeOps[op], { a, b }),
         size: (inner) => this.size(inner),
       }),
     );

@@ -1,23 +1,14 @@
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 import type { Options } from "../../options.ts";
-import { type Dim, isSymbolic, maxOf, minOf, symbol, symbolBounds, symbolsOf } from "../../tensor/dim.ts";
+import { symbolsOf } from "../../tensor/dim.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import {
-  type CachedAttention,
-  cachedAttentions,
-  emitCachedAttention,
-  swapHeads,
-} from "./cached-attention.ts";
+import { type CachedAttention, cachedAttentions, swapHeads } from "../cached-attention.ts";
+import type { Refusal } from "../refusal.ts";
+import { callBounds, sizeSources } from "../sizes.ts";
+import { emitCachedAttention } from "./cached-attention.ts";
 import { decompositions } from "./decompositions/index.ts";
-import { Emitter } from "./emitter.ts";
-import { sizeSources } from "./sizes.ts";
+import { type DelegateStep, Emitter } from "./emitter.ts";
 import type { PortableGraph, PortableTensor } from "./value.ts";
-
-/**
- * Tokens of one call, at most: the scores of attention are [heads, tokens, positions], and memory for the longest call
- * is planned. Longer prompts take several calls.
- */
-export const mostTokens = 512;
 
 /** What the kernels used here compute with. */
 const dtypes: ReadonlySet<DType> = new Set([
@@ -33,17 +24,10 @@ const dtypes: ReadonlySet<DType> = new Set([
   "bool",
 ] satisfies DType[]);
 
-/** A node that portable kernels cannot compute, and why. */
-export interface PortableRefusal {
-  readonly op: string;
-  readonly source: string;
-  readonly why: string;
-}
-
-/** Everything in a graph that cannot be lowered. */
-export function portableRefusals(graph: Graph): readonly PortableRefusal[] {
+/** Everything among a graph's nodes that cannot be lowered. */
+export function portableRefusals(graph: Graph, nodes = graph.nodes): readonly Refusal[] {
   const known = sizeSources(graph);
-  return graph.nodes.flatMap((node) => {
+  return nodes.flatMap((node) => {
     const why = refusalOf(node, known);
     return why === undefined ? [] : [{ op: node.op, source: node.loc.source, why }];
   });
@@ -62,18 +46,36 @@ function refusalOf(node: Node, known: ReadonlyMap<string, unknown>): string | un
   return decomposition.refuse?.(node);
 }
 
-/** The graph as kernel calls. @throws Error where something is refused */
-export function lowerToKernels(graph: Graph, customOps: Options["customOps"] = "none"): PortableGraph {
-  const e = new Emitter(graph, callBounds(graph));
-  const cached = customOps === "llama" ? cachedAttentions(graph) : [];
+/** A node for kernels, or what a delegate computes. */
+export type Step = Node | DelegateStep;
+
+/**
+ * The graph as calls.
+ * @param steps its nodes, in an order in which they can run, with some of them replaced by delegates
+ * @throws Error where something is refused
+ */
+export function lowerToKernels(
+  graph: Graph,
+  customOps: Options["customOps"] = "none",
+  steps: readonly Step[] = graph.nodes,
+  bounds = callBounds(graph),
+): PortableGraph {
+  const e = new Emitter(graph, bounds);
+  const cached = customOps === "llama" ? cachedAttentions(graph).filter(isUnambiguous) : [];
   const attentions = new Map<Node, CachedAttention>(cached.map((each) => [each.attention, each]));
   const swapped = new Set(cached.flatMap(({ caches }) => caches));
   const written = new Set(cached.flatMap(({ updates }) => updates));
   const inputs = graph.inputs.map((input) => named(e, input, { kind: "arena" }));
-  const states = graph.states.map((state) =>
+  const kept = new Set(steps.flatMap((step) => ("op" in step ? step.operands : step.inputs)));
+  const ownStates = graph.states.filter((state) => kept.has(state));
+  const states = ownStates.map((state) =>
     named(e, state, { kind: "state", state: nameOf(state) }, swapped.has(state)),
   );
-  for (const node of graph.nodes) {
+  for (const node of steps) {
+    if (!("op" in node)) {
+      e.delegate(node);
+      continue;
+    }
     if (written.has(node)) continue;
     const attention = attentions.get(node);
     if (attention !== undefined) {
@@ -102,6 +104,10 @@ export function lowerToKernels(graph: Graph, customOps: Options["customOps"] = "
   };
 }
 
+/** The kernel looks at a cache's shape for which axis is of positions: heads must be another number. */
+const isUnambiguous = ({ caches: [keys] }: CachedAttention): boolean =>
+  keys.type.shape[1] !== keys.type.shape[2];
+
 /** @param isSwapped whether a cache [B, H, C, D] lies in memory as [B, C, H, D] */
 function named(
   e: Emitter,
@@ -124,13 +130,3 @@ function nameOf({ def }: Value): string {
 /** An output has memory of its own. */
 const copy = (e: Emitter, x: PortableTensor): PortableTensor =>
   e.op("aten::view_copy.out", { self: x, size: x.shape.map((size) => e.size(size)) }, x);
-
-/** The number of tokens, with the bound that one call has. Without a cache one call has to take them all. */
-function callBounds({ inputs, states }: Graph): ReadonlyMap<string, Dim> {
-  if (states.length === 0) return new Map();
-  const tokens = inputs.find((input) => nameOf(input) === "tokens")?.type.shape.at(-1);
-  if (tokens === undefined || !isSymbolic(tokens) || maxOf(tokens) <= mostTokens) return new Map();
-  const [only] = symbolBounds(tokens).keys();
-  if (only !== tokens.key || minOf(tokens) > mostTokens) return new Map();
-  return new Map([[only, symbol(only, mostTokens, minOf(tokens))]]);
-}

@@ -1,6 +1,6 @@
 import { maxOf } from "../../tensor/dim.ts";
 import { byteLength, elementCount } from "../../tensor/tensor.ts";
-import type { PortableGraph, PortableTensor } from "./value.ts";
+import type { ArgTypes, ComputedInt, PortableGraph, PortableTensor } from "./value.ts";
 
 /** Of every tensor in a planned buffer, as ExecuTorch's own planner has it. */
 const alignment = 16;
@@ -84,15 +84,15 @@ function lifetimesOf({ inputs, outputs, calls }: PortableGraph): Iterable<Lifeti
     else known.last = at;
   };
   for (const input of inputs) use(input, -1);
-  calls.forEach(({ args, result }, at) => {
-    for (const tensor of args.flatMap(tensorsOf)) use(tensor, at);
-    if (result.kind === "tensor") use(result, at);
+  calls.forEach((call, at) => {
+    const used = "op" in call ? [...call.args, call.result] : [...call.inputs, ...call.outputs];
+    for (const tensor of used.flatMap(tensorsOf)) use(tensor, at);
   });
   for (const output of outputs) use(output, calls.length);
   return lifetimes.values();
 }
 
-function tensorsOf(arg: PortableGraph["calls"][number]["args"][number]): readonly PortableTensor[] {
+function tensorsOf(arg: ArgTypes[keyof ArgTypes] | ComputedInt): readonly PortableTensor[] {
   if (typeof arg !== "object") return [];
   if (Array.isArray(arg)) return arg.flatMap(tensorsOf);
   return "kind" in arg && arg.kind === "tensor" ? [arg] : [];

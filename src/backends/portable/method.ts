@@ -21,8 +21,15 @@ export interface PortableMethod {
   readonly constantOffsets: readonly number[];
 }
 
-/** Numbers the values of a method's kernel calls, and gives its memory and its constants their places. */
-export function toMethod(name: string, graph: PortableGraph): PortableMethod {
+/**
+ * Numbers the values of a method's calls, and gives its memory and its constants their places.
+ * @param delegates those that its calls name by their place
+ */
+export function toMethod(
+  name: string,
+  graph: PortableGraph,
+  delegates: ProgramMethod["delegates"] = [],
+): PortableMethod {
   const values = new Values(planMemory(graph));
   const inputs = graph.inputs.map((tensor) => values.tensor(tensor));
   for (const state of graph.states) values.tensor(state);
@@ -31,6 +38,10 @@ export function toMethod(name: string, graph: PortableGraph): PortableMethod {
   const operators: { name: string; overload: string }[] = [];
   const operatorNumbers = new Map<string, number>();
   const instructions = graph.calls.map((call): ProgramInstruction => {
+    if (!("op" in call)) {
+      const args = [...call.inputs, ...call.outputs].map((tensor) => values.tensor(tensor));
+      return { type: "DelegateCall", delegate: call.delegate, args };
+    }
     let operator = operatorNumbers.get(call.op);
     if (operator === undefined) {
       const [name, overload = ""] = call.op.split(".") as [string, string?];
@@ -48,7 +59,7 @@ export function toMethod(name: string, graph: PortableGraph): PortableMethod {
       outputs: graph.outputs.map((output) => values.tensor(output)),
       chains: [{ inputs: [], outputs: [], instructions, stacktrace: [] }],
       operators,
-      delegates: [],
+      delegates,
       bufferSizes: values.plan.bufferSizes,
       bufferDevices: [],
     },

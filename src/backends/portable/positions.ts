@@ -1,5 +1,6 @@
 import type { Value } from "../../ir/graph.ts";
 import { addDims, type Dim, dimKey } from "../../tensor/dim.ts";
+import { startOf } from "../sizes.ts";
 import type { Emitter } from "./emitter.ts";
 import type { PortableTensor } from "./value.ts";
 
@@ -17,12 +18,4 @@ export function sequence(e: Emitter, start: Dim, length: Dim): PortableTensor {
 /** Positions of `length` tokens of which the first is at start_pos; 0 when it is left out. */
 export function positions(e: Emitter, start: Value | undefined, length: Dim): PortableTensor {
   return sequence(e, startOf(start), length);
-}
-
-/** start_pos as a size. @throws Error where it is not known as one; `refuseStart` says so before */
-export function startOf(start: Value | undefined): Dim {
-  if (start === undefined) return 0;
-  const position = start.contents?.[0];
-  if (position === undefined) throw new Error("start_pos is not known as a size");
-  return position;
 }

@@ -56,6 +56,14 @@ export interface PortableCall {
   readonly result: PortableTensor | ComputedInt;
 }
 
+/** A call of a delegate, which computes some of the method. */
+export interface DelegateCall {
+  /** Among the method's delegates. */
+  readonly delegate: number;
+  readonly inputs: readonly PortableTensor[];
+  readonly outputs: readonly PortableTensor[];
+}
+
 /** What a graph becomes. */
 export interface PortableGraph {
   readonly inputs: readonly PortableTensor[];
@@ -63,5 +71,5 @@ export interface PortableGraph {
   readonly outputNames: readonly string[];
   /** Bytes follow from them; in the order of the graph. */
   readonly states: readonly PortableTensor[];
-  readonly calls: readonly PortableCall[];
+  readonly calls: readonly (PortableCall | DelegateCall)[];
 }

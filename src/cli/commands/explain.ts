@@ -36,7 +36,7 @@ function printReport(io: Io, { ops, rules, metrics, partition, warnings }: Compi
     }
   }
   const counted = metricRows(metrics);
-  if (partition !== undefined) io.out(`What the GPU computes together: ${formatCounts(partition.groups)}\n`);
+  if (partition !== undefined) io.out(`What runs together: ${formatCounts(partition.groups)}\n`);
   if (counted.length > 0) io.out(`What passes counted:\n${formatTable(counted)}`);
   printWarnings(io, warnings);
 }

@@ -6,6 +6,16 @@ import { planText } from "./plan-listing.ts";
 import { type MethodDescription, type OwnDescription, opCounts } from "./program.ts";
 import type { DelegateView, ProgramView } from "./program-view.ts";
 
+/** Bytes of segments. One may lie within another, and counts once. */
+function coveredBytes(segments: ProgramView["tables"]["segments"]): number {
+  let [end, sum] = [0, 0];
+  for (const { offset, size } of [...segments].sort((a, b) => a.offset - b.offset)) {
+    sum += Math.max(0, offset + size - Math.max(end, offset));
+    end = Math.max(end, offset + size);
+  }
+  return sum;
+}
+
 /** A program for people. Long lists are cut, unless all is to be shown. */
 export function programText(
   view: ProgramView,
@@ -15,7 +25,6 @@ export function programText(
 ): string {
   const { file, tables, delegates, namedData, constantData, memory } = view;
   const { header, segments } = tables;
-  const segmentBytes = segments.reduce((sum, { size }) => sum + size, 0);
   const list = (title: string, lines: readonly string[], indent = ""): string =>
     lines.length === 0 ? "" : `${indent}${title}\n${cutLines(lines, showsAll, `${indent}  `)}`;
   const rows = (title: string, table: readonly (readonly [string, string])[], indent?: string): string => {
@@ -58,7 +67,7 @@ export function programText(
     formatTable([
       ["version", String(tables.version)],
       ["header", headerText(header)],
-      ["segments", `${segments.length}, ${formatBytes(segmentBytes)}`],
+      ["segments", `${segments.length}, ${formatBytes(coveredBytes(segments))}`],
       ...(own === undefined
         ? []
         : [["ops", formatCounts(own.ops)] as const, ...(own.sizes === undefined ? [] : sizeRows(own.sizes))]),

@@ -1,4 +1,5 @@
 import type { Builder, Node, Value } from "../../ir/graph.ts";
+import { reshapeTo } from "../../ir/shorthand.ts";
 import { type Dim, evaluateDim, isSymbolic, sameDim, symbolsOf } from "../../tensor/dim.ts";
 import { isInteger } from "../../tensor/dtype.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
@@ -203,7 +204,8 @@ const ropeOfPairs = rule({
       return m.no("the two slices are not the even and the odd elements of x", m.even);
     return haveTokenRows(m, width / 2);
   },
-  rewrite: (b, m) => rotateByHalf(b, m, true),
+  // What puts pairs together may at once leave out axes of one.
+  rewrite: (b, m) => reshapeTo(b, rotateByHalf(b, m, true), m.root.type.shape),
 });
 
 type Rotation = "x" | "cos" | "sin";

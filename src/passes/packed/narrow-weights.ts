@@ -1,5 +1,7 @@
+import { backends } from "../../backends/index.ts";
+import { q4Parts } from "../../ir/q4.ts";
 import { castWeight, streamRows, type WeightRef } from "../../ir/weights.ts";
-import { type DType, isFloat } from "../../tensor/dtype.ts";
+import { type DType, isDType, isFloat } from "../../tensor/dtype.ts";
 import { roundToDType } from "../../tensor/tensor.ts";
 import { definePass } from "../pass.ts";
 import { mapWeights } from "./map-weights.ts";
@@ -10,14 +12,12 @@ import { mapWeights } from "./map-weights.ts";
  */
 export const narrowWeights = definePass({
   name: "narrow-weights",
-  doc: "Embedding, head and dense weights take the smallest float type that holds them, or the one asked for.",
-  run: (graph, { options: { embedding } }) =>
+  doc: "Embedding, head and dense weights take the smallest float type that holds them, or the one asked for, or f32 where the backend has no other.",
+  run: (graph, { options: { embedding, backend } }) =>
     mapWeights(graph, "narrow-weights", ["embedding", "dense"], async (weight) => {
-      if (weight.inline || !isFloat(weight.dtype)) return weight;
-      return castWeight(
-        weight,
-        embedding === "auto" || embedding === "q8" ? await smallestExact(weight) : embedding,
-      );
+      if (weight.inline || !isFloat(weight.dtype) || q4Parts(weight)) return weight;
+      if (isDType(embedding)) return castWeight(weight, embedding);
+      return castWeight(weight, backends[backend].narrowsFloats ? await smallestExact(weight) : "f32");
     }),
 });
 

@@ -1,5 +1,8 @@
-import type { Graph, Node, Value } from "../../ir/graph.ts";
+import * as diagnostics from "../../diagnostics.ts";
+import type { Builder, Graph, Node, Value } from "../../ir/graph.ts";
+import { q4Group, q4Weight } from "../../ir/q4.ts";
 import { q8Codes, q8Scales } from "../../ir/q8.ts";
+import type { WeightRef } from "../../ir/weights.ts";
 import { sameDim } from "../../tensor/dim.ts";
 import { isFloat } from "../../tensor/dtype.ts";
 import { leavesOf } from "../evaluate.ts";
@@ -11,13 +14,13 @@ import { definePass } from "../pass.ts";
  */
 export const quantizeEmbedding = definePass({
   name: "quantize-embedding",
-  doc: "With --embedding q8, the token embedding and the head become int8 rows with one scale each.",
-  run(graph, { options }) {
-    if (options.embedding !== "q8") return;
+  doc: "With --embedding q8, the token embedding and the head become int8 rows with one scale each; with q4, numbers that four bits and a scale for every 32 hold.",
+  run(graph, { options: { embedding }, report }) {
+    if (embedding !== "q8" && embedding !== "q4") return;
     const b = graph.edit("quantize-embedding");
     const head = headOf(graph);
     const tables = new Set(graph.nodes.filter(isTokenEmbedding).map((node) => node.arg("table")));
-    const quantized = new Map<Value, { readonly codes: Value; readonly scale: Value }>();
+    const quantized = new Map<Value, QuantizedTable>();
     for (const node of graph.nodes) {
       const name = node.op === "nn.embedding" ? "table" : node.op === "nn.linear" ? "weight" : undefined;
       if (name === undefined) continue;
@@ -25,16 +28,30 @@ export const quantizeEmbedding = definePass({
       if (node !== head && !tables.has(weight)) continue;
       if (weight.def.kind !== "const" || !isFloat(weight.type.dtype)) continue;
       const { data } = weight.def;
-      const parts = quantized.get(weight) ?? {
-        codes: b.constant(q8Codes(data)),
-        scale: b.constant(q8Scales(data)),
-      };
-      quantized.set(weight, parts);
-      const args = { ...node.args, [name]: parts.codes, scale: parts.scale };
+      if (embedding === "q4" && !fitsQ4(data.shape)) {
+        report(diagnostics.q4Shape(node.loc.source, data.shape));
+        return;
+      }
+      if (!quantized.has(weight)) quantized.set(weight, quantizers[embedding](b, data));
+      const { table, scale } = quantized.get(weight)!;
+      const args = { ...node.args, [name]: table, ...(scale && { scale }) };
       b.replace(node.results[0]!, b.untyped(node.op, args, node.attrs)[0]!);
     }
   },
 });
+
+/** Kernels for q4 compute outputs by fours. */
+const fitsQ4 = ([rows, columns]: readonly number[]): boolean => rows! % 4 === 0 && columns! % q4Group === 0;
+
+interface QuantizedTable {
+  readonly table: Value;
+  readonly scale?: Value;
+}
+
+const quantizers: Readonly<Record<"q8" | "q4", (b: Builder, data: WeightRef) => QuantizedTable>> = {
+  q8: (b, data) => ({ table: b.constant(q8Codes(data)), scale: b.constant(q8Scales(data)) }),
+  q4: (b, data) => ({ table: b.constant(q4Weight(data)) }),
+};
 
 /** The linear that makes the logits: after it come a choice of rows, another shape, a cap, but nothing of another width. */
 function headOf(graph: Graph): Node | undefined {

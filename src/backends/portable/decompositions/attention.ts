@@ -11,9 +11,11 @@ import {
   subtractDims,
 } from "../../../tensor/dim.ts";
 import { tensor } from "../../../tensor/tensor.ts";
-import { type Decomposition, firstOf, needsF32, one } from "../decomposition.ts";
+import { firstOf } from "../../refusal.ts";
+import { startOf } from "../../sizes.ts";
+import { type Decomposition, needsF32, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
-import { positions, sequence, startOf } from "../positions.ts";
+import { positions, sequence } from "../positions.ts";
 import type { PortableTensor } from "../value.ts";
 
 const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;

@@ -1,5 +1,6 @@
 import type { Node } from "../../../ir/graph.ts";
-import { type Dim, productOf, sameDim } from "../../../tensor/dim.ts";
+import { type Dim, maxOf, productOf, sameDim } from "../../../tensor/dim.ts";
+import { elementCount } from "../../../tensor/tensor.ts";
 import { type Decomposition, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Int, PortableTensor } from "../value.ts";
@@ -72,8 +73,17 @@ const refuseRange = (node: Node): string | undefined =>
     ? "its bounds must be i64 and known as sizes"
     : undefined;
 
+/** A view of a cache is its memory, which ends with it. */
+function refuseOverrun(node: Node): string | undefined {
+  const x = node.arg("x");
+  const most = (shape: readonly Dim[]) => elementCount(shape.map(maxOf));
+  return x.node?.def.mutates !== undefined && most(node.results[0]!.type.shape) > most(x.type.shape)
+    ? "it may have more elements than the cache that it shows"
+    : undefined;
+}
+
 export const movement = {
-  reshape: one((e, node) => e.view(e.tensor(node.arg("x")), node.results[0]!.type.shape)),
+  reshape: one((e, node) => e.view(e.tensor(node.arg("x")), node.results[0]!.type.shape), refuseOverrun),
   expand: one(expand),
   transpose: one((e, node) => e.permute(e.tensor(node.arg("x")), node.attrs.perm as readonly number[])),
   concat: one((e, node) => {

@@ -1,9 +1,9 @@
 import type { Node } from "../../../ir/graph.ts";
 import type { WeightRef } from "../../../ir/weights.ts";
-import { inlineWeight, mapRows } from "../../../ir/weights.ts";
 import { type Dim, productOf, sameDim } from "../../../tensor/dim.ts";
-import type { Tensor } from "../../../tensor/tensor.ts";
-import { type Decomposition, firstOf, needsF32, one } from "../decomposition.ts";
+import { longestExactSum, reciprocalWeight } from "../../exact-sums.ts";
+import { firstOf } from "../../refusal.ts";
+import { type Decomposition, needsF32, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import type { PortableTensor } from "../value.ts";
 
@@ -16,9 +16,6 @@ import type { PortableTensor } from "../value.ts";
 const widenedElements = 2 ** 25;
 /** Pieces of a weight begin where 16 divides their offset, whatever their row. */
 const rowStep = 16;
-
-/** Sums of int8 times ternary are exact in f32 up to this many terms. */
-const longestExactSum = Math.floor(2 ** 24 / 127);
 
 const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
@@ -61,17 +58,6 @@ function quantize(e: Emitter, x: PortableTensor): { codes: PortableTensor; scale
   const scaled = e.op("aten::mul.out", { self: x, other: scales }, f32(x.shape));
   return { codes: e.op("aten::round.out", { self: scaled }, f32(x.shape)), scales };
 }
-
-const reciprocal = (chunk: Tensor): Tensor => ({
-  ...chunk,
-  data: Float32Array.from(chunk.data, (value) => 1 / value),
-});
-
-/** 1/w, rounded to f32. */
-const reciprocalWeight = (ref: WeightRef): WeightRef =>
-  ref.inline
-    ? inlineWeight(reciprocal(ref.inline))
-    : mapRows(ref, "reciprocal", { dtype: "f32", shape: ref.shape }, reciprocal);
 
 const constantOf = (node: Node, name: string): WeightRef | undefined => {
   const { def } = node.arg(name);

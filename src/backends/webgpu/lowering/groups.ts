@@ -1,18 +1,10 @@
 import type { Graph, Node, Value } from "../../../ir/graph.ts";
 import { maxOf, minOf, productOf } from "../../../tensor/dim.ts";
+import type { Refusal } from "../../refusal.ts";
 import { defaultLimits } from "../target.ts";
 import { type Group, type Lowering, Matching } from "./group.ts";
 import { lowerings } from "./lowerings.ts";
 import { origin } from "./memory.ts";
-
-/** A node that the GPU does not run, and why. */
-export interface Refusal {
-  readonly op: string;
-  /** Where in the model. */
-  readonly source: string;
-  /** A sentence. */
-  readonly why: string;
-}
 
 /** A graph's nodes as the GPU runs them. */
 export interface Grouping {

@@ -15,8 +15,8 @@ export function signatureOf(
   states: readonly State[],
 ): ProgramGraph {
   const graphValues: { dtype: TensorLayout["dtype"]; shape: readonly Dim[] }[] = [];
-  const add = (value: number, shape: readonly Dim[]): number =>
-    graphValues.push({ dtype: layouts.get(value)!.dtype, shape }) - 1;
+  const add = (dtype: TensorLayout["dtype"], shape: readonly Dim[]): number =>
+    graphValues.push({ dtype, shape }) - 1;
   const inputs = tensorsOf(method.inputs, layouts);
   const outputs = tensorsOf(method.outputs, layouts);
   /** The first input's, by their bounds. */
@@ -31,28 +31,25 @@ export function signatureOf(
   return {
     values: graphValues,
     inputs: inputs.map((value, i) => {
-      const { shape, isDynamic } = layouts.get(value)!;
+      const { dtype, shape, isDynamic } = layouts.get(value)!;
       const sizes = shape.map((bound): Dim => {
         if (!isDynamic || bound <= 1) return bound;
         const size = symbol(`s${count++}`, bound, 1);
         if (!symbols.has(bound)) symbols.set(bound, size);
         return size;
       });
-      return { name: inputNames[i]!, value: add(value, sizes) };
+      return { name: inputNames[i]!, value: add(dtype, sizes) };
     }),
     // What the sizes of an output depend on, a program does not say: those with the bound of an input's are taken to
     // be the same, but for rows.
     outputs: outputs.map((value, i) => {
-      const { shape, isDynamic } = layouts.get(value)!;
+      const { dtype, shape, isDynamic } = layouts.get(value)!;
       const sizes = shape.map((bound, axis) =>
         isDynamic && (axis < shape.length - 1 || axis === 0) ? (symbols.get(bound) ?? bound) : bound,
       );
-      return { name: outputNames[i]!, value: add(value, sizes) };
+      return { name: outputNames[i]!, value: add(dtype, sizes) };
     }),
-    states: states.map(({ name, value, shape }) => ({
-      name,
-      value: add(value, shape ?? layouts.get(value)!.shape),
-    })),
+    states: states.map(({ name, dtype, shape, rows }) => ({ name, value: add(dtype, rows ?? shape) })),
     constants: [],
     dims: [],
     nodes: [],

@@ -1,14 +1,22 @@
 import type { ProgramMethod } from "../../../serialize/program.ts";
+import type { DType } from "../../../tensor/dtype.ts";
 import { elementCount } from "../../../tensor/tensor.ts";
+import type { DelegateCalls } from "../vulkan/delegate-calls.ts";
 import { type Calls, sizeOf, tensorsIn } from "./calls.ts";
 import type { TensorLayout } from "./layout.ts";
 
-/** A planned tensor that keeps its elements from call to call. */
+/** A tensor that keeps its elements from call to call. */
 export interface State {
   readonly name: string;
-  readonly value: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
   /** [1, n, positions, m], of the tensor's elements in their order; absent when no axis is of positions. */
-  readonly shape?: readonly [1, number, number, number];
+  readonly rows?: readonly [1, number, number, number];
+}
+
+/** One that the program plans. */
+export interface PlannedState extends State {
+  readonly value: number;
 }
 
 /**
@@ -20,8 +28,9 @@ export function findStates(
   method: ProgramMethod,
   layouts: ReadonlyMap<number, TensorLayout>,
   calls: Calls,
+  delegateCalls: DelegateCalls,
   capacity: number | undefined,
-): readonly State[] {
+): readonly PlannedState[] {
   const placeOf = (value: number): string | undefined => {
     const place = layouts.get(value)?.place;
     return place && `${place.memory}:${place.offset}`;
@@ -53,6 +62,9 @@ export function findStates(
   };
   for (const { instructions } of method.chains) {
     for (const instruction of instructions) {
+      const delegateCall = delegateCalls.get(instruction);
+      for (const value of delegateCall?.inputs ?? []) if (!isWritten(value)) keep(value);
+      for (const value of delegateCall?.outputs ?? []) write(value);
       const call = calls.get(instruction);
       if (call === undefined) continue;
       const { args, operator } = call;
@@ -66,12 +78,12 @@ export function findStates(
   const outside = new Set([...method.inputs, ...method.outputs]);
   for (const [value, { name }] of layouts) if (name !== "" && !outside.has(value)) keep(value);
   return [...kept.values()].map((value) => {
-    const { name, shape } = layouts.get(value)!;
+    const { name, dtype, shape } = layouts.get(value)!;
     const axis = shape[2] === capacity ? 2 : shape.indexOf(capacity ?? -1);
     const rows =
       axis < 0
         ? undefined
         : ([1, elementCount(shape.slice(0, axis)), capacity!, elementCount(shape.slice(axis + 1))] as const);
-    return { name: name || `value ${value}`, value, ...(rows && { shape: rows }) };
+    return { name: name || `value ${value}`, value, dtype, shape, ...(rows && { rows }) };
   });
 }
