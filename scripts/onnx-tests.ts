@@ -1,15 +1,17 @@
-// npm run onnx-tests -- [DIR] [--filter TEXT] [--min-pass-rate PERCENT] [--json FILE]
+// npm run onnx-tests -- [DIR] [--backend NAME] [--filter TEXT] [--min-pass-rate PERCENT] [--json FILE]
 // Runs ONNX's operator tests (folders with model.onnx and test_data_set_*) through compile and the CPU executor.
 // Without DIR it runs those in test/data. Exits with 1 if a test fails, or with --min-pass-rate only if fewer pass
 // than that.
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { type Options, parseOptions } from "../src/options.ts";
 import { failureOf, operatorTests } from "../test/onnx/operator-tests.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    backend: { type: "string", default: "webgpu" },
     filter: { type: "string", default: "" },
     "min-pass-rate": { type: "string", default: "100" },
     json: { type: "string" },
@@ -17,8 +19,11 @@ const { values, positionals } = parseArgs({
 });
 const [location = "test/data/onnx-node-tests.tar.br"] = positionals;
 const minPassRate = Number(values["min-pass-rate"]);
+const { backend } = parseOptions({ backend: values.backend as Options["backend"] });
 if (positionals.length > 1 || Number.isNaN(minPassRate)) {
-  console.error("usage: npm run onnx-tests -- [DIR] [--filter TEXT] [--min-pass-rate PERCENT] [--json FILE]");
+  console.error(
+    "usage: npm run onnx-tests -- [DIR] [--backend NAME] [--filter TEXT] [--min-pass-rate PERCENT] [--json FILE]",
+  );
   process.exit(2);
 }
 if (!existsSync(location)) {
@@ -29,7 +34,7 @@ if (!existsSync(location)) {
 const results: { readonly name: string; readonly failure?: string }[] = [];
 for await (const test of operatorTests(location)) {
   if (!test.name.includes(values.filter)) continue;
-  const failure = await failureOf(test);
+  const failure = await failureOf(test, { device: "cpu" }, backend);
   results.push(failure === undefined ? { name: test.name } : { name: test.name, failure });
   if (failure !== undefined) console.log(`${test.name}: ${failure}`);
 }

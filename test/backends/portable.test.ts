@@ -16,12 +16,13 @@ import { readProgram } from "../../src/serialize/program-reader.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { bytesSource } from "../../src/tensor/source.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
+import { attribute, modelSource, node, value } from "../onnx/build-model.ts";
 import { unpacked } from "../support/archive.ts";
 import { dynamicLinear } from "../support/exporters/bitlinears.ts";
 import { dynamoLlama } from "../support/exporters/dynamo.ts";
-import { recognise } from "../support/exporters/run.ts";
+import { recognise, runCompiled } from "../support/exporters/run.ts";
 import { llamaWeights } from "../support/exporters/weights.ts";
-import { graphOf, runPortable, runReference } from "./portable-run.ts";
+import { graphOf, runPortable, runReference, writePortable } from "./portable-run.ts";
 
 const folder = unpacked("bard.tar.br");
 
@@ -151,7 +152,7 @@ test("memory of values that live at the same time does not overlap, and shares w
     lives.set(each.id, { ...known, last: at });
   };
   use([...graph.inputs], -1);
-  for (const [at, call] of graph.calls.entries()) if ("op" in call) use([...call.args, call.result], at);
+  for (const [at, call] of graph.calls.entries()) if ("op" in call) use([...call.args, ...call.results], at);
   use([...graph.outputs], graph.calls.length);
   const all = [...lives.values()];
   const clashes = all.filter((a, i) =>
@@ -234,30 +235,57 @@ test("an integer range follows from sizes", async () => {
   expect([...y!.data]).toEqual([2, 4, 6, 8]);
 });
 
+test("constants without elements are in a segment that has bytes", async () => {
+  const graph = graphOf(["%0 = const f32[0] {}", 'output "y" %0', ""].join("\n"));
+  const { segments } = await described(await writePortable(graph));
+  expect(segments.map(({ size }) => size)).toEqual([1]);
+  const { y } = await (await runPortable(graph))({});
+  expect(y!.shape).toEqual([0]);
+});
+
 test("what portable kernels cannot compute is refused with all reasons at once", () => {
   const graph = graphOf(
     [
-      `%0 = input "x" : f32[1, 6]`,
-      "%2 = const f32[1] {1}",
-      `%3 = cumsum(x: %0) {"axis":1,"exclusive":false,"reverse":false} : f32[1, 6]`,
-      "%4 = const i64[1] {5}",
-      "%5 = const i64[1] {0}",
-      `%6 = slice(x: %3, starts: %4, ends: %5) {"axes":[1],"steps":[-1]} : f32[1, 5]`,
-      `%7 = mod(a: %6, b: %2) : f32[1, 5]`,
-      `output "y" %7`,
+      `%0 = input "x" : f64[1, 6]`,
+      `%1 = input "z" : i64[1, 0]`,
+      "%2 = const f64[1] {1}",
+      `%3 = nn.relu2(x: %0) : f64[1, 6]`,
+      `%4 = mod(a: %3, b: %2) : f64[1, 6]`,
+      `%5 = reduce_max(x: %1) {"axes":[1],"keepdims":false} : i64[1]`,
+      `output "y" %4`,
+      `output "w" %5`,
       "",
     ].join("\n"),
   );
   expect(portableRefusals(graph).map(({ op, why }) => `${op}: ${why}`)).toEqual([
-    "cumsum: it has no portable kernel",
-    "slice: it cannot go backwards",
-    "mod: it has no portable kernel",
+    "nn.relu2: x must be f32 or narrower, and is f64",
+    "mod: its kernel rounds what remains of f64 to f32",
+    "reduce_max: it has no elements, of which none is the best",
   ]);
 });
 
-test("a model that has such ops is not compiled", async () => {
+test("a model whose layers multiply integers computes what it did", async () => {
   const model = await dynamoLlama(llamaWeights({ isTernary: true }), { linear: dynamicLinear });
-  const recognised = await recognise(model, { backend: "portable" });
-  await expect(recognised.finish()).rejects.toMatchObject({ code: "not-portable" });
-  await expect(recognised.finish()).rejects.toThrow(/matmul: a must be f32, and is i32 \(.* and 13 more\)/);
+  const planned = await (await recognise(model, { backend: "portable" })).finish();
+  const { graph } = planned;
+  const products = graph.nodes.filter(({ op }) => op === "matmul").map((each) => each.arg("a").type.dtype);
+  expect(new Set(products)).toEqual(new Set(["i32"]));
+  const [ours, theirs] = [await runPortable(graph), await runCompiled(planned)];
+  const ids = [3, 1, 4, 15, 9, 26];
+  const tokens = tensor("i64", [1, ids.length], ids);
+  const { logits } = await ours({ tokens, start_pos: tensor("i64", [1], [0]) });
+  const expected = theirs(ids);
+  expect(logits!.shape).toEqual(expected.shape);
+  logits!.data.forEach((value, i) => {
+    expect(value).toBeCloseTo(expected.data[i]!, 4);
+  });
+});
+
+test("a model that has such ops is not compiled", async () => {
+  const f64 = 11;
+  const nodes = [node("Mod", ["x", "x"], ["m"], [attribute("fmod", 0)]), node("Relu", ["m"], ["y"])];
+  const graph = { node: nodes, input: [value("x", f64, [2])], output: [value("y", f64, [2])] };
+  const compiling = compile({ model: modelSource({ graph }) }, memorySink(), { backend: "portable" });
+  await expect(compiling).rejects.toMatchObject({ code: "not-portable" });
+  await expect(compiling).rejects.toThrow(/mod: its kernel rounds/);
 });

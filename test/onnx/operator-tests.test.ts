@@ -10,17 +10,21 @@ const knownFailures: Readonly<Record<string, string>> = {
   test_training_dropout_mask: "onnx-unsupported: Dropout: training mode drops elements at random.",
 };
 
-test("ONNX's operator tests pass", async () => {
-  const failures: Record<string, string> = {};
-  let count = 0;
-  for await (const operatorTest of operatorTests(archive)) {
-    count++;
-    const failure = await failureOf(operatorTest);
-    if (failure !== undefined) failures[operatorTest.name] = failure;
-  }
-  expect(failures).toEqual(knownFailures);
-  expect(count).toBe(478);
-}, 60_000);
+test.each(["webgpu", "vulkan", "portable"] as const)(
+  "ONNX's operator tests pass on the CPU, compiled for %s",
+  async (backend) => {
+    const failures: Record<string, string> = {};
+    let count = 0;
+    for await (const operatorTest of operatorTests(archive)) {
+      count++;
+      const failure = await failureOf(operatorTest, { device: "cpu" }, backend);
+      if (failure !== undefined) failures[operatorTest.name] = failure;
+    }
+    expect(failures).toEqual(knownFailures);
+    expect(count).toBe(478);
+  },
+  60_000,
+);
 
 describe("differenceOf", () => {
   const f32 = (...data: number[]) => tensor("f32", [data.length], data);

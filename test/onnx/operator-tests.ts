@@ -8,7 +8,9 @@ import { readOnnxModel } from "../../src/frontend/onnx/read.ts";
 import { readTensor } from "../../src/frontend/onnx/tensor.ts";
 import { MessageReader } from "../../src/frontend/onnx/wire.ts";
 import { readWeight } from "../../src/ir/weights.ts";
+import type { Options } from "../../src/options.ts";
 import { type OpenOptions, open } from "../../src/runtime/open.ts";
+import { openPortable } from "../../src/runtime/portable.ts";
 import { memorySink } from "../../src/serialize/sink.ts";
 import { isFloat } from "../../src/tensor/dtype.ts";
 import { bytesSource, type Source } from "../../src/tensor/source.ts";
@@ -56,12 +58,14 @@ function archivedTests(archive: Uint8Array): readonly OperatorTest[] {
 }
 
 /**
- * Compiles a test's model and runs it with each of its data sets, on the CPU unless `options` say otherwise.
+ * Compiles a test's model for a backend and runs it with each of its data sets, on the CPU unless `options` say
+ * otherwise.
  * @returns undefined when all outputs are as expected, else why not
  */
 export async function failureOf(
   { files }: OperatorTest,
   options: OpenOptions = { device: "cpu" },
+  backend: Options["backend"] = "webgpu",
 ): Promise<string | undefined> {
   try {
     const model = bytesSource("model.onnx", files.get("model.onnx")!);
@@ -75,7 +79,10 @@ export async function failureOf(
     for (const set of [...sets].sort()) {
       const inputs = await readTensors(files, `${set}/input`, inputNames);
       const expected = await readTensors(files, `${set}/output`, outputNames);
-      const difference = differences(await run(await compileWith(model, inputs), inputs, options), expected);
+      const difference = differences(
+        await run(await compileWith(model, inputs, backend), inputs, options),
+        expected,
+      );
       if (difference !== undefined) return `${set}: ${difference}`;
     }
     return undefined;
@@ -87,12 +94,12 @@ export async function failureOf(
 }
 
 /** Compiles the model; inputs whose elements must be known at compile time become constants, with the test's data. */
-async function compileWith(model: Source, inputs: Tensors): Promise<Uint8Array> {
+async function compileWith(model: Source, inputs: Tensors, backend: Options["backend"]): Promise<Uint8Array> {
   const constants: Record<string, Tensor> = {};
   for (;;) {
     try {
       const sink = memorySink();
-      await compile({ model }, sink, { constants });
+      await compile({ model }, sink, { constants, backend });
       return sink.bytes();
     } catch (error) {
       if (!(error instanceof BitnetcError)) throw error;
@@ -107,7 +114,7 @@ async function compileWith(model: Source, inputs: Tensors): Promise<Uint8Array> 
 }
 
 async function run(program: Uint8Array, inputs: Tensors, options: OpenOptions): Promise<Tensors> {
-  await using session = await open(program, options);
+  await using session = await open(program, { portable: openPortable, ...options });
   const names = session.info.inputs.map(({ name }) => name);
   return session.run(Object.fromEntries(names.map((name) => [name, inputs[name]!])));
 }

@@ -77,6 +77,30 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
     { args: [f32([2, 1], 1, 2), vector(10, 20), half], expected: f32([2, 2], 6, 11, 7, 12) },
     { args: [i64([2], 1, 2), i64([1], 5), 2], expected: i64([2], 11, 12) },
   ],
+  "aten::gather.out": [
+    { args: [table, 1, i64([3, 1], 1, 0, 1), false], expected: f32([3, 1], 2, 3, 6) },
+    { args: [table, -2, i64([1, 2], 2, 0), false], expected: f32([1, 2], 5, 2) },
+  ],
+  "aten::scatter.src_out": [
+    { args: [table, 0, i64([2, 1], 2, 2), f32([2, 1], 7, 8)], expected: f32([3, 2], 1, 2, 3, 4, 8, 6) },
+  ],
+  "aten::scatter_add.out": [
+    { args: [table, -1, i64([1, 2], 1, 1), f32([1, 2], 7, 8)], expected: f32([3, 2], 1, 17, 3, 4, 5, 6) },
+  ],
+  "aten::nonzero.out": [{ args: [f32([2, 2], 0, 3, -1, 0)], expected: i64([2, 2], 0, 1, 1, 0) }],
+  "aten::constant_pad_nd.out": [
+    { args: [vector(1, 2), [1, 2], half], expected: vector(0.5, 1, 2, 0.5, 0.5) },
+    { args: [table, [1, 0], 0], expected: f32([3, 3], 0, 1, 2, 0, 3, 4, 0, 5, 6) },
+    { args: [truths(1, 0), [0, 1], 1], expected: truths(1, 0, 1) },
+  ],
+  "aten::flip.out": [
+    { args: [table, [0]], expected: f32([3, 2], 5, 6, 3, 4, 1, 2) },
+    { args: [table, [-1, 0]], expected: f32([3, 2], 6, 5, 4, 3, 2, 1) },
+  ],
+  "aten::tril.out": [
+    { args: [table, 0], expected: f32([3, 2], 1, 0, 3, 4, 5, 6) },
+    { args: [table, -2], expected: f32([3, 2], 0, 0, 0, 0, 5, 0) },
+  ],
   "aten::add.Scalar_out": [{ args: [vector(1, 2), half, 1], expected: vector(1.5, 2.5) }],
   "aten::sub.out": [{ args: [vector(1, 2), vector(3, 5), 2], expected: vector(-5, -8) }],
   "aten::sub.Scalar_out": [{ args: [i64([2], 7, 8), 3, 2], expected: i64([2], 1, 2) }],
@@ -239,6 +263,37 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
       expected: f32([3, 2], 1, 4, 3, 6, 5, 8),
     },
   ],
+  "aten::div.out_mode": [
+    { args: [i64([3], 7, -7, -6), i64([1], 2), "trunc"], expected: i64([3], 3, -3, -3) },
+    { args: [i64([3], 7, -7, -6), i64([1], 2), "floor"], expected: i64([3], 3, -4, -3) },
+  ],
+  "aten::div.Scalar_mode_out": [
+    { args: [i64([2], 300, -7), 2, "trunc"], expected: tensor("i16", [2], [150, -3]) },
+  ],
+  "aten::remainder.Tensor_out": [
+    { args: [i64([2], 7, -7), i64([2], -3, 3)], expected: i64([2], 1, -1) },
+    { args: [vector(7, -7, 6), vector(-3, 3, 3)], expected: vector(-2, 2, 0) },
+  ],
+  "aten::remainder.Scalar_out": [{ args: [i64([2], 7, -7), 3], expected: i64([2], 1, -1) }],
+  "aten::fmod.Tensor_out": [{ args: [vector(5.5, -5.5), vector(2, 2)], expected: vector(1.5, -1.5) }],
+  "aten::pow.Scalar_out": [{ args: [2, i64([3], 0, 5, 40)], expected: i64([3], 1, 32, 2 ** 40) }],
+  "aten::rsub.Scalar_out": [{ args: [i64([2], 1, 4), 10, 2], expected: i64([2], 8, 2) }],
+  "aten::bitwise_and.Tensor_out": [{ args: [i64([2], 12, -1), i64([1], 10)], expected: i64([2], 8, 10) }],
+  "aten::bitwise_or.Tensor_out": [{ args: [i64([2], 12, -1), i64([1], 10)], expected: i64([2], 14, -1) }],
+  "aten::bitwise_xor.Tensor_out": [{ args: [i64([2], 12, -1), i64([1], 10)], expected: i64([2], 6, -11) }],
+  "aten::bitwise_not.out": [
+    { args: [i64([2], 12, -1)], expected: i64([2], -13, 0) },
+    { args: [truths(1, 0)], expected: truths(0, 1) },
+  ],
+  "aten::isinf.out": [{ args: [vector(1, Infinity, -Infinity, NaN)], expected: truths(0, 1, 1, 0) }],
+  "aten::prod.int_out": [
+    { args: [pair, 1, true, null], expected: f32([2, 1], -6, -120) },
+    { args: [tensor("i8", [2], [100, 2]), 0, false, null], expected: i64([], 200) },
+  ],
+  "aten::argmin.out": [
+    { args: [pair, 1, false], expected: i64([2], 1, 2) },
+    { args: [pair, null, false], expected: i64([], 5) },
+  ],
   "llama::custom_sdpa.out": [
     {
       args: [
@@ -288,6 +343,7 @@ function expectClose(actual: Tensor, expected: Tensor): void {
 }
 
 const notOutVariants = [
+  "aten::topk.values",
   "aten::index_put_",
   "aten::sym_size.int",
   "aten::_local_scalar_dense",
@@ -310,6 +366,33 @@ describe("out-variants", () => {
   test.each(Object.entries(cases))("%s", async (name, list) => {
     for (const { args, expected } of list)
       expectClose(await run(name, args, expected.dtype, expected.shape), expected);
+  });
+});
+
+describe("a call with several results", () => {
+  /** The two best of a row, and where they are. */
+  function best(list: (values: number, indices: number) => readonly number[]) {
+    const program = new PortableProgram();
+    const args = [program.constant(vector(3, 9, 5)), program.int(2), program.int(0)];
+    const [values, indices] = [program.planned("f32", [2]), program.planned("i64", [2])];
+    const flags = [program.bool(true), program.bool(true)];
+    const all = program.list("TensorList", ...list(values, indices));
+    program.call("aten::topk.values", ...args, ...flags, values, indices, all);
+    return open(program.build([], [values, indices]), { device: "cpu", portable: openPortable });
+  }
+
+  test("ends with a list of them", async () => {
+    const session = await best((values, indices) => [values, indices]);
+    const { output0, output1 } = await session.run({});
+    expectClose(output0!, vector(9, 5));
+    expectClose(output1!, i64([2], 1, 2));
+    session.dispose();
+  });
+
+  test("ends with that list alone", async () => {
+    const problem = await best((values) => [values]).catch((error) => error);
+    expect(problem).toMatchObject({ code: "program-corrupt" });
+    expect(problem.message).toContain("a last argument that is not its result");
   });
 });
 
@@ -342,6 +425,14 @@ describe("what an operator cannot take", () => {
     ["aten::mean.out", [i64([1], 4), [0], false, null], "i64", [], /mean/],
     ["aten::sum.IntList_out", [vector(4), [0], false, null], "i64", [], /holds no such sum/],
     ["aten::amax.out", [pair, [0, -2], false], "f32", [3], /axes 0, -2/],
+    ["aten::amin.out", [f32([2, 0]), [0], false], "f32", [0], /no elements/],
+    ["aten::div.out_mode", [i64([1], 4), i64([1], 0), "trunc"], "i64", [1], /by 0/],
+    ["aten::div.out_mode", [i64([1], 4), i64([1], 3), "up"], "i64", [1], /rounds with "up"/],
+    ["aten::div.Scalar_mode_out", [vector(4), 3, "trunc"], "f32", [1], /takes integers/],
+    ["aten::remainder.Scalar_out", [i64([1], 4), 0], "i64", [1], /by 0/],
+    ["aten::pow.Tensor_Tensor_out", [vector(4), vector(2)], "i64", [1], /holds no such power/],
+    ["aten::bitwise_not.out", [vector(4)], "f32", [1], /takes integers/],
+    ["aten::isinf.out", [i64([1], 4)], "bool", [1], /takes floats/],
     ["aten::_softmax.out", [vector(1), 1, false], "f32", [1], /no axis 1/],
     ["aten::view_copy.out", [pair, [4, -1]], "f32", [4, 2], /has no shape/],
     ["aten::view_copy.out", [vector(1), [-1, -1]], "f32", [1, 1], /no shape/],
@@ -365,6 +456,21 @@ describe("what an operator cannot take", () => {
     ],
     ["aten::embedding.out", [table, i64([1], -1), -1, false, false], "f32", [1, 2], /Index -1/],
     ["aten::embedding.out", [table, vector(1), -1, false, false], "f32", [1, 2], /indices are f32/],
+    ["aten::gather.out", [table, 0, i64([1, 2], 0, -1), false], "f32", [1, 2], /Index -1/],
+    ["aten::gather.out", [table, 0, i64([1, 3], 0, 1, 1), false], "f32", [1, 3], /indices \[1, 3\]/],
+    ["aten::gather.out", [table, 0, tensor("i32", [1, 2], [0, 1]), false], "f32", [1, 2], /indices are i32/],
+    [
+      "aten::scatter.src_out",
+      [table, 0, i64([1, 2], 0, 1), f32([1, 1], 0)],
+      "f32",
+      [3, 2],
+      /puts \[1, 1\] at/,
+    ],
+    ["aten::scatter_add.out", [table, 0, i64([1, 1], 0), i64([1, 1], 0)], "f32", [3, 2], /f32 and i64/],
+    ["aten::constant_pad_nd.out", [vector(1, 2), [1, -1], 0], "f32", [2], /by \[1, -1\]/],
+    ["aten::constant_pad_nd.out", [vector(1), [1, 0, 1, 0], 0], "f32", [2], /pads \[1\]/],
+    ["aten::flip.out", [pair, [0, -2]], "f32", [2, 3], /axes 0, -2/],
+    ["aten::tril.out", [vector(1), 0], "f32", [1], /matrices/],
     ["aten::index_select.out", [table, 0, i64([1], 3)], "f32", [1, 2], /Index 3/],
     ["aten::index.Tensor_out", [table, { indices: [i64([1], 3)] }], "f32", [1, 2], /Index 3/],
     ["aten::index.Tensor_out", [table, { indices: [null] }], "f32", [3, 2], /no indices/],

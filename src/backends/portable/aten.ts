@@ -25,6 +25,7 @@ const unary = { self: "tensor" } as const;
 const binary = { self: "tensor", other: "tensor" } as const;
 const withScalar = { self: "tensor", other: "scalar" } as const;
 const reduction = { self: "tensor", dim: "ints", keepdim: "bool" } as const;
+const scatter = { self: "tensor", dim: "int", index: "tensor", src: "tensor" } as const;
 const typedReduction = { ...reduction, dtype: "none" } as const;
 
 /** Operators that write their result to an out tensor, which they give the size that it has. */
@@ -37,6 +38,11 @@ export const tensorOps = {
     sparse: "bool",
   },
   "aten::index_select.out": { self: "tensor", dim: "int", index: "tensor" },
+  "aten::index.Tensor_out": { self: "tensor", indices: "tensors?" },
+  "aten::index_put.out": { self: "tensor", indices: "tensors?", values: "tensor", accumulate: "bool" },
+  "aten::gather.out": { self: "tensor", dim: "int", index: "tensor", sparse_grad: "bool" },
+  "aten::scatter.src_out": scatter,
+  "aten::scatter_add.out": scatter,
   "aten::_to_copy.out": { self: "tensor", non_blocking: "bool", memory_format: "none" },
   "aten::mm.out": { self: "tensor", mat2: "tensor" },
   "aten::bmm.out": { self: "tensor", mat2: "tensor" },
@@ -52,6 +58,12 @@ export const tensorOps = {
     step: "int",
   },
   "aten::cat.out": { tensors: "tensors", dim: "int" },
+  "aten::constant_pad_nd.out": { self: "tensor", pad: "ints", value: "scalar" },
+  "aten::nonzero.out": unary,
+  "aten::flip.out": { self: "tensor", dims: "ints" },
+  "aten::repeat.out": { self: "tensor", repeats: "ints" },
+  "aten::tril.out": { self: "tensor", diagonal: "int" },
+  "aten::full.out": { size: "ints", fill_value: "scalar" },
   "aten::arange.start_out": { start: "scalar", end: "scalar", step: "scalar" },
   "aten::where.self_out": { condition: "tensor", self: "tensor", other: "tensor" },
   "aten::add.out": { ...binary, alpha: "scalar" },
@@ -60,17 +72,30 @@ export const tensorOps = {
   "aten::div.out": binary,
   "aten::maximum.out": binary,
   "aten::minimum.out": binary,
+  "aten::div.out_mode": { ...binary, rounding_mode: "string" },
+  "aten::div.Scalar_mode_out": { ...withScalar, rounding_mode: "string" },
+  "aten::remainder.Tensor_out": binary,
+  "aten::fmod.Tensor_out": binary,
+  "aten::bitwise_and.Tensor_out": binary,
+  "aten::bitwise_or.Tensor_out": binary,
+  "aten::bitwise_xor.Tensor_out": binary,
+  "aten::bitwise_not.out": unary,
   "aten::pow.Tensor_Tensor_out": { self: "tensor", exponent: "tensor" },
+  "aten::pow.Scalar_out": { self: "scalar", exponent: "tensor" },
   "aten::add.Scalar_out": { ...withScalar, alpha: "scalar" },
   "aten::sub.Scalar_out": { ...withScalar, alpha: "scalar" },
+  "aten::rsub.Scalar_out": { ...withScalar, alpha: "scalar" },
   "aten::mul.Scalar_out": withScalar,
   "aten::div.Scalar_out": withScalar,
   "aten::eq.Tensor_out": binary,
+  "aten::ne.Tensor_out": binary,
   "aten::lt.Tensor_out": binary,
   "aten::le.Tensor_out": binary,
   "aten::gt.Tensor_out": binary,
   "aten::ge.Tensor_out": binary,
   "aten::eq.Scalar_out": withScalar,
+  "aten::lt.Scalar_out": withScalar,
+  "aten::remainder.Scalar_out": withScalar,
   "aten::logical_and.out": binary,
   "aten::logical_or.out": binary,
   "aten::logical_xor.out": binary,
@@ -88,6 +113,7 @@ export const tensorOps = {
   "aten::erf.out": unary,
   "aten::exp.out": unary,
   "aten::floor.out": unary,
+  "aten::isinf.out": unary,
   "aten::isnan.out": unary,
   "aten::log.out": unary,
   "aten::neg.out": unary,
@@ -109,6 +135,10 @@ export const tensorOps = {
   "aten::sum.IntList_out": typedReduction,
   "aten::amax.out": reduction,
   "aten::amin.out": reduction,
+  "aten::prod.int_out": { self: "tensor", dim: "int", keepdim: "bool", dtype: "none" },
+  "aten::argmax.out": { self: "tensor", dim: "int", keepdim: "bool" },
+  "aten::argmin.out": { self: "tensor", dim: "int", keepdim: "bool" },
+  "aten::cumsum.out": { self: "tensor", dim: "int", dtype: "none" },
   /** Writes to its caches, too. */
   "llama::sdpa_with_kv_cache.out": {
     query: "tensor",
@@ -123,6 +153,11 @@ export const tensorOps = {
     is_causal: "bool",
     scale: "scalar?",
   },
+} as const satisfies Readonly<Record<string, Schema>>;
+
+/** Operators with several out tensors: a call ends with these and a list of them. */
+export const manyTensorOps = {
+  "aten::topk.values": { self: "tensor", k: "int", dim: "int", largest: "bool", sorted: "bool" },
 } as const satisfies Readonly<Record<string, Schema>>;
 
 /** Operators that change their first argument; the result at the end of the call is that argument again. */
@@ -145,8 +180,14 @@ export const intOps = {
 } as const satisfies Readonly<Record<string, Schema>>;
 
 export type TensorOp = keyof typeof tensorOps;
+export type ManyTensorOp = keyof typeof manyTensorOps;
 export type InPlaceOp = keyof typeof inPlaceOps;
 export type IntOp = keyof typeof intOps;
-export type AtenOp = TensorOp | InPlaceOp | IntOp;
+export type AtenOp = TensorOp | ManyTensorOp | InPlaceOp | IntOp;
 
-export const schemas: { readonly [O in AtenOp]: Schema } = { ...tensorOps, ...inPlaceOps, ...intOps };
+export const schemas: { readonly [O in AtenOp]: Schema } = {
+  ...tensorOps,
+  ...manyTensorOps,
+  ...inPlaceOps,
+  ...intOps,
+};

@@ -1,6 +1,6 @@
 import type { Graph, Value } from "../../ir/graph.ts";
 import { inlineWeight, rowsOfWeight, type WeightRef } from "../../ir/weights.ts";
-import { type Dim, dimKey, isSymbolic, sameDim, substituteDim } from "../../tensor/dim.ts";
+import { type Dim, isSymbolic, sameDim, substituteDim } from "../../tensor/dim.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { tensor } from "../../tensor/tensor.ts";
 import { computeSize, type SizeBounds, type SizeOp, sizeSources } from "../sizes.ts";
@@ -9,10 +9,13 @@ import {
   type IntOp,
   type inPlaceOps,
   type intOps,
+  type ManyTensorOp,
+  type manyTensorOps,
   schemas,
   type TensorOp,
   type tensorOps,
 } from "./aten.ts";
+import { sizesTensor } from "./sizes-tensor.ts";
 import type {
   ArgsOf,
   ArgTypes,
@@ -62,19 +65,30 @@ export class Emitter {
   /** A call whose result is a new tensor. */
   op<O extends TensorOp>(op: O, args: ArgsOf<(typeof tensorOps)[O]>, type: Type): PortableTensor {
     const result = this.newTensor(type, { kind: "arena" });
-    this.#call(op, args, result);
+    this.#call(op, args, [result]);
     return result;
+  }
+
+  /** A call whose results are new tensors. */
+  many<O extends ManyTensorOp>(
+    op: O,
+    args: ArgsOf<(typeof manyTensorOps)[O]>,
+    types: readonly Type[],
+  ): readonly PortableTensor[] {
+    const results = types.map((type) => this.newTensor(type, { kind: "arena" }));
+    this.#call(op, args, results);
+    return results;
   }
 
   /** A call that changes `self`. */
   inPlace<O extends InPlaceOp>(op: O, args: ArgsOf<(typeof inPlaceOps)[O]>): void {
-    this.#call(op, args, args.self);
+    this.#call(op, args, [args.self]);
   }
 
   /** A call whose result is an integer. */
   int<O extends IntOp>(op: O, args: ArgsOf<(typeof intOps)[O]>): ComputedInt {
     const result: ComputedInt = { kind: "int", id: this.#count++ };
-    this.#call(op, args, result);
+    this.#call(op, args, [result]);
     return result;
   }
 
@@ -90,10 +104,10 @@ export class Emitter {
   #call(
     op: keyof typeof schemas,
     args: Readonly<Record<string, unknown>>,
-    result: PortableCall["result"],
+    results: PortableCall["results"],
   ): void {
     const ordered = Object.keys(schemas[op]).map((name) => args[name] as ArgTypes[keyof ArgTypes]);
-    this.calls.push({ op, args: ordered, result });
+    this.calls.push({ op, args: ordered, results });
   }
 
   newTensor({ dtype, shape }: Type, storage: PortableTensor["storage"], name?: string): PortableTensor {
@@ -115,11 +129,9 @@ export class Emitter {
     const { def, type, contents } = value;
     if (def.kind === "const") return this.constant(def.data);
     if (def.kind === "dims" && contents !== undefined) {
-      const numbers = contents.map((size) => {
-        if (typeof size === "number") return size;
-        throw new Error(`the sizes [${contents.map(dimKey).join(", ")}] are no constant`);
-      });
-      return this.constant(inlineWeight(tensor(type.dtype, [numbers.length], numbers)));
+      const sizes = sizesTensor(this, contents, type.shape);
+      this.bind(value, sizes);
+      return sizes;
     }
     throw new Error(`a ${def.kind} is used before it is there`);
   }
@@ -169,15 +181,20 @@ export class Emitter {
     );
   }
 
+  /** Says which tensor's axis has a size that no input tells. */
+  measure(symbol: string, self: PortableTensor, axis: number): void {
+    this.once(`symbol ${symbol}`, () => this.int("aten::sym_size.int", { self, dim: axis }));
+  }
+
   #source(symbol: string): Int {
-    const source = this.#sources.get(symbol);
-    if (source === undefined) throw new Error(`no input says what ${symbol} is`);
-    const self = this.tensor(source.input);
-    return this.once(`symbol ${symbol}`, () =>
-      source.axis === undefined
+    return this.once(`symbol ${symbol}`, () => {
+      const source = this.#sources.get(symbol);
+      if (source === undefined) throw new Error(`no input says what ${symbol} is`);
+      const self = this.tensor(source.input);
+      return source.axis === undefined
         ? this.int("aten::_local_scalar_dense", { self })
-        : this.int("aten::sym_size.int", { self, dim: source.axis }),
-    );
+        : this.int("aten::sym_size.int", { self, dim: source.axis });
+    });
   }
 
   /** The same elements in another shape. A size that is not known yet is left to the kernel where there is one. */

@@ -26,14 +26,15 @@ const dtypes: ReadonlySet<DType> = new Set([
 
 /** Everything among a graph's nodes that cannot be lowered. */
 export function portableRefusals(graph: Graph, nodes = graph.nodes): readonly Refusal[] {
-  const known = sizeSources(graph);
+  const counts = graph.nodes.filter(({ op }) => op === "nonzero").map(({ attrs }) => attrs.size as string);
+  const known = new Set([...sizeSources(graph).keys(), ...counts]);
   return nodes.flatMap((node) => {
     const why = refusalOf(node, known);
     return why === undefined ? [] : [{ op: node.op, source: node.loc.source, why }];
   });
 }
 
-function refusalOf(node: Node, known: ReadonlyMap<string, unknown>): string | undefined {
+function refusalOf(node: Node, known: ReadonlySet<string>): string | undefined {
   const decomposition = decompositions.get(node.op);
   if (decomposition === undefined) return "it has no portable kernel";
   for (const { type, def } of [...node.operands, ...node.results]) {

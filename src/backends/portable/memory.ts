@@ -85,7 +85,7 @@ function lifetimesOf({ inputs, outputs, calls }: PortableGraph): Iterable<Lifeti
   };
   for (const input of inputs) use(input, -1);
   calls.forEach((call, at) => {
-    const used = "op" in call ? [...call.args, call.result] : [...call.inputs, ...call.outputs];
+    const used = "op" in call ? [...call.args, ...call.results] : [...call.inputs, ...call.outputs];
     for (const tensor of used.flatMap(tensorsOf)) use(tensor, at);
   });
   for (const output of outputs) use(output, calls.length);

@@ -3,7 +3,7 @@ import { rowSize } from "../../ir/weights.ts";
 import { containersOf, tensorValue } from "../../serialize/methods.ts";
 import type { ProgramInstruction, ProgramMethod, ProgramValue } from "../../serialize/program.ts";
 import { byteLength } from "../../tensor/tensor.ts";
-import { inPlaceOps, intOps, schemas } from "./aten.ts";
+import { inPlaceOps, intOps, manyTensorOps, schemas } from "./aten.ts";
 import { align, type MemoryPlan, planMemory } from "./memory.ts";
 import type { Int, PortableCall, PortableGraph, PortableTensor } from "./value.ts";
 
@@ -82,13 +82,15 @@ class Values {
     this.plan = plan;
   }
 
-  /** A call's arguments: those of the schema, the out, and the result, which is the out. */
-  call({ op, args, result }: PortableCall): readonly number[] {
+  /** A call's arguments: those of the schema, the outs, and the result, which is the out or a list of them. */
+  call({ op, args, results }: PortableCall): readonly number[] {
     const kinds = Object.values(schemas[op]);
     const numbers = args.map((arg, i) => this.#arg(kinds[i]!, arg));
-    const out = result.kind === "tensor" ? this.tensor(result) : this.#computed(result.id);
-    const hasOut = !(op in inPlaceOps) && !(op in intOps);
-    return hasOut ? [...numbers, out, out] : [...numbers, out];
+    const outs = results.map((each) =>
+      each.kind === "tensor" ? this.tensor(each) : this.#computed(each.id),
+    );
+    if (op in inPlaceOps || op in intOps) return [...numbers, ...outs];
+    return [...numbers, ...outs, op in manyTensorOps ? this.#list("TensorList", outs) : outs[0]!];
   }
 
   tensor(tensor: PortableTensor): number {
@@ -104,6 +106,10 @@ class Values {
     return this.#once(`int ${int}`, () => ({ type: "Int", value: int }));
   }
 
+  #list(type: "IntList" | "TensorList" | "OptionalTensorList", items: readonly number[]): number {
+    return this.#once(`${type} ${items.join()}`, () => ({ type, items }));
+  }
+
   #arg(kind: string, arg: PortableCall["args"][number]): number {
     if (arg === undefined) return this.#once("null", () => ({ type: "Null" }));
     if (typeof arg === "boolean") return this.#once(`bool ${arg}`, () => ({ type: "Bool", value: arg }));
@@ -111,8 +117,10 @@ class Values {
     if (typeof arg === "number") return this.#int(arg);
     if (isArray(arg)) {
       const items = arg.map((item) => (item === undefined ? -1 : this.#arg(kind, item)));
-      const type = kind === "ints" ? "IntList" : kind === "tensors" ? "TensorList" : "OptionalTensorList";
-      return this.#once(`${type} ${items.join()}`, () => ({ type, items }));
+      return this.#list(
+        kind === "ints" ? "IntList" : kind === "tensors" ? "TensorList" : "OptionalTensorList",
+        items,
+      );
     }
     if ("double" in arg) {
       const value = Number.isFinite(arg.double) ? arg.double : String(arg.double);

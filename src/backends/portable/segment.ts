@@ -8,7 +8,8 @@ export function constantSegment(constants: readonly PlacedConstant[]): NamedBlob
   const last = constants.at(-1);
   return {
     key: "constants",
-    size: last === undefined ? 0 : last.offset + last.size,
+    // ExecuTorch takes a segment of no bytes for one that is not there.
+    size: last === undefined ? 0 : Math.max(1, last.offset + last.size),
     async *stream() {
       let written = 0;
       for (const { weight, offset, size } of constants) {
@@ -17,6 +18,7 @@ export function constantSegment(constants: readonly PlacedConstant[]): NamedBlob
         if (rowCount(weight) * rowSize(weight) === 0) continue;
         for await (const rows of streamRows(weight)) yield encodeElements(rows.dtype, rows.data);
       }
+      if (last !== undefined && written === 0) yield new Uint8Array(1);
     },
   };
 }

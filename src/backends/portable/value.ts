@@ -53,7 +53,7 @@ export interface PortableCall {
   readonly op: AtenOp;
   /** In the order of the schema. */
   readonly args: readonly ArgTypes[keyof ArgTypes][];
-  readonly result: PortableTensor | ComputedInt;
+  readonly results: readonly (PortableTensor | ComputedInt)[];
 }
 
 /** A call of a delegate, which computes some of the method. */

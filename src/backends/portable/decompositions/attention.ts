@@ -13,10 +13,11 @@ import {
 import { tensor } from "../../../tensor/tensor.ts";
 import { firstOf } from "../../refusal.ts";
 import { startOf } from "../../sizes.ts";
-import { type Decomposition, needsF32, one } from "../decomposition.ts";
+import { type Decomposition, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import { positions, sequence } from "../positions.ts";
 import type { PortableTensor } from "../value.ts";
+import { refuseF64, rounded, wide } from "./widening.ts";
 
 const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
@@ -25,7 +26,7 @@ const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
  * share a key head are one matrix: [B·Hk, G·S, D]. Of caches, the filled rows alone are read.
  */
 function attention(e: Emitter, node: Node): PortableTensor {
-  const q = e.tensor(node.arg("q"));
+  const q = wide(e, e.tensor(node.arg("q")));
   const [batch, heads, length, width] = q.shape as readonly [Dim, number, Dim, number];
   const keyHeads = node.arg("k").type.shape[1] as number;
   const matrices = multiplyDims(batch, keyHeads);
@@ -59,13 +60,13 @@ function filledRows(e: Emitter, node: Node, name: "k" | "v", matrices: Dim, keys
   const all = e.tensor(node.arg(name));
   const [, , capacity, width] = all.shape as readonly [Dim, Dim, Dim, Dim];
   const flat = e.view(all, [matrices, capacity, width]);
-  return dimKey(keys) === dimKey(capacity) ? flat : e.slice(flat, 1, 0, e.size(keys), keys);
+  return wide(e, dimKey(keys) === dimKey(capacity) ? flat : e.slice(flat, 1, 0, e.size(keys), keys));
 }
 
 /** softmax of the scores [B, H, S, T], where what a query does not see counts nothing. */
 function visibleWeights(e: Emitter, node: Node, scores: PortableTensor): PortableTensor {
   const mask = node.optional("mask");
-  const given = mask && maskOf(e, node, e.tensor(mask), scores);
+  const given = mask && wide(e, maskOf(e, node, e.tensor(mask), scores));
   const capped = softcapped(e, scores, node.attrs.softcap as number);
   const visible = [...orderedVisibility(e, node, scores), ...(given?.dtype === "bool" ? [given] : [])];
   const biased =
@@ -155,9 +156,6 @@ function zerosWhereBlind(e: Emitter, scores: PortableTensor, weights: PortableTe
 function refuseAttention(node: Node): string | undefined {
   const heads = [node.arg("q").type.shape[1]!, node.arg("k").type.shape[1]!];
   if (heads.some(isSymbolic)) return "the numbers of heads must be known";
-  const mask = node.optional("mask")?.type.dtype;
-  if (mask !== undefined && mask !== "bool" && mask !== "f32")
-    return `a mask must be bool or f32, and is ${mask}`;
   return refuseStart(node);
 }
 
@@ -200,6 +198,6 @@ const refuseCache = (node: Node): string | undefined =>
       : "only a cache that is kept between calls can be written to";
 
 export const attentionOps = {
-  "nn.sdpa": one(attention, firstOf(needsF32("q", "k", "v"), refuseAttention)),
+  "nn.sdpa": rounded(attention, firstOf(refuseF64("q", "k", "v", "mask"), refuseAttention)),
   "kv.update": one(updateCache, firstOf(refuseStart, refuseCache)),
 } satisfies Record<string, Decomposition>;

@@ -1,33 +1,10 @@
 import type { Node } from "../../../ir/graph.ts";
-import { type Dim, maxOf, productOf, sameDim } from "../../../tensor/dim.ts";
+import { addDims, type Dim, maxOf, multiplyDims, sameDim } from "../../../tensor/dim.ts";
 import { elementCount } from "../../../tensor/tensor.ts";
 import { type Decomposition, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Int, PortableTensor } from "../value.ts";
-
-/** Numbers so large mean "as far as it goes"; integers of programs are exact up to here. */
-const farAway = Number.MAX_SAFE_INTEGER;
-const bound = (e: Emitter, dim: Dim): Int =>
-  typeof dim === "number" ? Math.max(-farAway, Math.min(farAway, dim)) : e.size(dim);
-
-function slice(e: Emitter, node: Node): PortableTensor {
-  const x = e.tensor(node.arg("x"));
-  const { shape } = node.results[0]!.type;
-  const [starts, ends] = [node.arg("starts").contents!, node.arg("ends").contents!];
-  const steps = node.attrs.steps as readonly number[];
-  return (node.attrs.axes as readonly number[]).reduce((part, axis, i) => {
-    const at = (axis + shape.length) % shape.length;
-    return e.slice(part, at, bound(e, starts[i]!), bound(e, ends[i]!), shape[at]!, steps[i]);
-  }, x);
-}
-
-const refuseSlice = (node: Node): string | undefined => {
-  if ((node.attrs.steps as readonly number[]).some((step) => step < 1)) return "it cannot go backwards";
-  const bounds = [node.arg("starts"), node.arg("ends")];
-  return bounds.some(({ contents }) => contents === undefined)
-    ? "its bounds must be known as sizes"
-    : undefined;
-};
+import { bound } from "./slicing.ts";
 
 function expand(e: Emitter, node: Node): PortableTensor {
   const x = e.tensor(node.arg("x"));
@@ -41,37 +18,47 @@ function expand(e: Emitter, node: Node): PortableTensor {
   return e.op("aten::expand_copy.out", { self: x, size, implicit: false }, { dtype: x.dtype, shape });
 }
 
-function gather(e: Emitter, node: Node): PortableTensor {
-  const x = e.tensor(node.arg("x"));
-  const indices = e.tensor(node.arg("indices"));
-  const axis = ((node.attrs.axis as number) + x.shape.length) % x.shape.length;
-  const count = productOf(indices.shape);
-  const rows = e.op(
-    "aten::index_select.out",
-    { self: x, dim: axis, index: e.view(indices, [count]) },
-    { dtype: x.dtype, shape: x.shape.with(axis, count) },
-  );
-  return e.view(rows, node.results[0]!.type.shape);
-}
-
-/** Kernels do not count indices from the end. */
-const refuseIndices = (node: Node): string | undefined =>
-  node.arg("indices").contents?.some((index) => typeof index === "number" && index < 0)
-    ? "indices must not be negative"
-    : undefined;
-
+/** Its end follows from its length: the kernel refuses one that lies behind the start. */
 const range = (e: Emitter, node: Node): PortableTensor => {
-  const [start, end, step] = (["start", "limit", "delta"] as const).map((name) =>
-    e.size(node.arg(name).contents![0]!),
-  );
-  const args = { start: start!, end: end!, step: step! };
-  return e.op("aten::arange.start_out", args, node.results[0]!.type);
+  const { dtype, shape } = node.results[0]!.type;
+  const [start, step] = (["start", "delta"] as const).map((name) => node.arg(name).contents![0]!);
+  const end = e.size(addDims(start!, multiplyDims(shape[0]!, step!)));
+  const args = { start: e.size(start!), end, step: e.size(step!) };
+  return e.op("aten::arange.start_out", args, { dtype, shape });
 };
 
 const refuseRange = (node: Node): string | undefined =>
-  node.operands.some(({ contents, type }) => contents === undefined || type.dtype !== "i64")
-    ? "its bounds must be i64 and known as sizes"
+  node.operands.some(({ contents }) => contents === undefined)
+    ? "its bounds must be known as sizes"
     : undefined;
+
+function tile(e: Emitter, node: Node): PortableTensor {
+  const x = e.tensor(node.arg("x"));
+  const repeats = node.arg("repeats").contents!.map((count) => e.size(count));
+  return e.op("aten::repeat.out", { self: x, repeats }, node.results[0]!.type);
+}
+
+/** There is a kernel for what is below a diagonal only; the rest is above. */
+function triangle(e: Emitter, node: Node): PortableTensor {
+  const x = e.tensor(node.arg("x"));
+  if (node.attrs.upper !== true)
+    return e.op("aten::tril.out", { self: x, diagonal: diagonal(e, node, 0) }, x);
+  const shape = x.shape.slice(-2);
+  const size = shape.map((each) => e.size(each));
+  const all = e.op("aten::full.out", { size, fill_value: 1 }, { dtype: "bool", shape });
+  const below = e.op("aten::tril.out", { self: all, diagonal: diagonal(e, node, -1) }, all);
+  const args = { condition: below, self: e.number(x.dtype, 0), other: x };
+  return e.op("aten::where.self_out", args, x);
+}
+
+/** k + more. */
+function diagonal(e: Emitter, node: Node, more: number): Int {
+  const k = node.optional("k");
+  if (k === undefined) return more;
+  if (k.contents !== undefined) return bound(e, addDims(k.contents[0]!, more));
+  const a = e.int("aten::_local_scalar_dense", { self: e.tensor(k) });
+  return more === 0 ? a : e.int("executorch_prim::add.Scalar", { a, b: more });
+}
 
 /** A view of a cache is its memory, which ends with it. */
 function refuseOverrun(node: Node): string | undefined {
@@ -90,7 +77,7 @@ export const movement = {
     const tensors = node.list("inputs").map((input) => e.tensor(input));
     return e.op("aten::cat.out", { tensors, dim: node.attrs.axis as number }, node.results[0]!.type);
   }),
-  slice: one(slice, refuseSlice),
-  gather: one(gather, refuseIndices),
   range: one(range, refuseRange),
+  tile: one(tile),
+  triangle: one(triangle),
 } satisfies Record<string, Decomposition>;

@@ -1,7 +1,8 @@
 import type { Node } from "../../../ir/graph.ts";
-import { type Decomposition, needsF32, one } from "../decomposition.ts";
+import type { Decomposition } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import type { PortableTensor } from "../value.ts";
+import { refuseF64, rounded, wide } from "./widening.ts";
 
 const mean = (e: Emitter, x: PortableTensor): PortableTensor =>
   e.op(
@@ -21,28 +22,28 @@ function inverseDeviation(e: Emitter, x: PortableTensor, eps: number): PortableT
 }
 
 function rmsNorm(e: Emitter, node: Node): PortableTensor {
-  const x = e.tensor(node.arg("x"));
+  const x = wide(e, e.tensor(node.arg("x")));
   const normal = multiply(e, x, inverseDeviation(e, x, node.attrs.eps as number));
-  return multiply(e, normal, e.tensor(node.arg("scale")));
+  return multiply(e, normal, wide(e, e.tensor(node.arg("scale"))));
 }
 
 function layerNorm(e: Emitter, node: Node): PortableTensor {
-  const x = e.tensor(node.arg("x"));
+  const x = wide(e, e.tensor(node.arg("x")));
   const centred = e.op("aten::sub.out", { self: x, other: mean(e, x), alpha: 1 }, x);
   const normal = multiply(e, centred, inverseDeviation(e, centred, node.attrs.eps as number));
-  const scaled = multiply(e, normal, e.tensor(node.arg("scale")));
+  const scaled = multiply(e, normal, wide(e, e.tensor(node.arg("scale"))));
   const bias = node.optional("bias");
   if (bias === undefined) return scaled;
-  return e.op("aten::add.out", { self: scaled, other: e.tensor(bias), alpha: 1 }, x);
+  return e.op("aten::add.out", { self: scaled, other: wide(e, e.tensor(bias)), alpha: 1 }, x);
 }
 
 function softmax(e: Emitter, node: Node): PortableTensor {
-  const x = e.tensor(node.arg("x"));
+  const x = wide(e, e.tensor(node.arg("x")));
   return e.op("aten::_softmax.out", { self: x, dim: node.attrs.axis as number, half_to_float: false }, x);
 }
 
 export const normalization = {
-  "nn.rms_norm": one(rmsNorm, needsF32("x", "scale")),
-  "nn.layer_norm": one(layerNorm, needsF32("x", "scale", "bias")),
-  softmax: one(softmax, needsF32("x")),
+  "nn.rms_norm": rounded(rmsNorm, refuseF64("x", "scale")),
+  "nn.layer_norm": rounded(layerNorm, refuseF64("x", "scale", "bias")),
+  softmax: rounded(softmax, refuseF64("x")),
 } satisfies Record<string, Decomposition>;

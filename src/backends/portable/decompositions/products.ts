@@ -6,6 +6,7 @@ import { firstOf } from "../../refusal.ts";
 import { type Decomposition, needsF32, one } from "../decomposition.ts";
 import type { Emitter } from "../emitter.ts";
 import type { PortableTensor } from "../value.ts";
+import { refuseF64, rounded, wide } from "./widening.ts";
 
 /*
  * Weights stay [N, K], as models hold them: a product is weight · xᵀ = yᵀ, whose inner loop over K then reads a row of
@@ -67,7 +68,7 @@ const constantOf = (node: Node, name: string): WeightRef | undefined => {
 /** yᵀ [N, M] as the node's result [..., N], with its bias. */
 function finish(e: Emitter, node: Node, y: PortableTensor): PortableTensor {
   const bias = node.optional("bias");
-  const sum = bias === undefined ? y : add(e, y, e.tensor(bias));
+  const sum = bias === undefined ? y : add(e, y, wide(e, e.tensor(bias)));
   return e.view(sum, node.results[0]!.type.shape);
 }
 
@@ -138,7 +139,7 @@ function refuseBitnetLinear(node: Node): string | undefined {
 }
 
 function linear(e: Emitter, node: Node): PortableTensor {
-  const x = asMatrix(e, e.tensor(node.arg("x")));
+  const x = asMatrix(e, wide(e, e.tensor(node.arg("x"))));
   const weight = e.tensor(node.arg("weight"));
   const y = e.permute(multiply(e, weight, e.permute(x, [1, 0])), [1, 0]);
   const scale = node.optional("scale");
@@ -164,13 +165,23 @@ function embedding(e: Emitter, node: Node): PortableTensor {
   return e.op("aten::mul.out", { self: values, other: scales }, f32(shape));
 }
 
+/** A vector is a row as a and a column as b. */
+function asMatrices(e: Emitter, node: Node, name: "a" | "b"): PortableTensor {
+  const x = wide(e, e.tensor(node.arg(name)));
+  if (x.shape.length > 1) return x;
+  const [depth] = x.shape as readonly [Dim];
+  return e.view(x, name === "a" ? [1, depth] : [depth, 1]);
+}
+
 /** Batch axes are made equal, and one. */
 function matmul(e: Emitter, node: Node): PortableTensor {
   const { shape } = node.results[0]!.type;
-  const batch = shape.slice(0, -2);
+  const factors = (["a", "b"] as const).map((name) => asMatrices(e, node, name));
+  const sizes = [factors[0]!.shape.at(-2)!, factors[1]!.shape.at(-1)!];
+  const matrixAxes = (["a", "b"] as const).filter((name) => node.arg(name).type.shape.length > 1).length;
+  const batch = shape.slice(0, shape.length - matrixAxes);
   const count = productOf(batch);
-  const [self, mat2] = (["a", "b"] as const).map((name) => {
-    const x = e.tensor(node.arg(name));
+  const [self, mat2] = factors.map((x) => {
     const whole = [...batch, ...x.shape.slice(-2)];
     const size = whole.map((dim) => e.size(dim));
     const isWhole = x.shape.length === whole.length && x.shape.every((dim, i) => sameDim(dim, whole[i]!));
@@ -179,14 +190,9 @@ function matmul(e: Emitter, node: Node): PortableTensor {
       : e.op("aten::expand_copy.out", { self: x, size, implicit: false }, { dtype: x.dtype, shape: whole });
     return e.view(all, [count, ...x.shape.slice(-2)]);
   });
-  const product = e.op("aten::bmm.out", { self: self!, mat2: mat2! }, f32([count, ...shape.slice(-2)]));
-  return e.view(product, shape);
+  const type = { dtype: self!.dtype, shape: [count, ...sizes] };
+  return e.view(e.op("aten::bmm.out", { self: self!, mat2: mat2! }, type), shape);
 }
-
-const refuseVectors = (node: Node): string | undefined =>
-  ["a", "b"].some((name) => node.arg(name).type.shape.length < 2)
-    ? "a and b must have two axes at least"
-    : undefined;
 
 /** Products with weights, and of activations. */
 export const products = {
@@ -198,7 +204,7 @@ export const products = {
     },
   },
   "bitnet.linear": one(bitnetLinear, firstOf(needsF32("x", "bias"), refuseBitnetLinear)),
-  "nn.linear": one(linear, needsF32("x", "bias")),
+  "nn.linear": rounded(linear, refuseF64("x", "bias")),
   "nn.embedding": one(embedding),
-  matmul: one(matmul, firstOf(needsF32("a", "b"), refuseVectors)),
+  matmul: rounded(matmul),
 } satisfies Record<string, Decomposition>;

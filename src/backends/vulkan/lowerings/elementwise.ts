@@ -1,18 +1,12 @@
 import type { Node } from "../../../ir/graph.ts";
+import type { OpsWith } from "../../ops-with.ts";
 import type { Emitter } from "../emitter.ts";
 import { one, type VulkanLowering } from "../lowering.ts";
-import type { TensorOp, tensorOps } from "../operators.ts";
+import type { tensorOps } from "../operators.ts";
 import type { Operand, VulkanTensor } from "../value.ts";
 
-type OpsWith<S> = {
-  readonly [O in TensorOp]: (typeof tensorOps)[O] extends S
-    ? S extends (typeof tensorOps)[O]
-      ? O
-      : never
-    : never;
-}[TensorOp];
-type UnaryOp = OpsWith<{ readonly self: "tensor" }>;
-type BinaryOp = OpsWith<{ readonly self: "operand"; readonly other: "operand" }>;
+type UnaryOp = OpsWith<typeof tensorOps, { readonly self: "tensor" }>;
+type BinaryOp = OpsWith<typeof tensorOps, { readonly self: "operand"; readonly other: "operand" }>;
 
 const f32 = (node: Node) => ({ dtype: "f32", shape: node.results[0]!.type.shape }) as const;
 const like = ({ shape }: VulkanTensor) => ({ dtype: "f32", shape }) as const;

@@ -88,7 +88,12 @@ function faultOf(
     if (!kind.accepts(value, declared))
       return `${kind.name} expected as argument ${i}, where ${value.type} is`;
   }
-  if (repeatsResult && args.at(-1) !== args[writes[0]!]) return "a last argument that is not its result";
+  const last = declared[args.at(-1)!]!;
+  const repeats =
+    repeatsResult === "list"
+      ? last.type === "TensorList" && last.items.join() === writes.map((at) => args[at]!).join()
+      : !repeatsResult || args.at(-1) === args[writes[0]!];
+  if (!repeats) return "a last argument that is not its result";
   for (const written of writes) {
     const target = layouts.get(args[written]!)!;
     if (target.data !== undefined && target.place === undefined) return `a constant as argument ${written}`;

@@ -10,8 +10,8 @@ export interface Operator {
   readonly writes: readonly number[];
   /** Those of them whose old elements matter. */
   readonly changes: readonly number[];
-  /** Whether the first of those that are written follows once more at the end of a call. */
-  readonly repeatsResult: boolean;
+  /** Whether the first of those that are written follows once more at the end of a call, or all of them as a list. */
+  readonly repeatsResult: boolean | "list";
   /** Reads each element of its arguments before it writes that of the result: they may be the same memory. */
   readonly inPlace: boolean;
   run(values: Values, args: readonly number[]): void;
@@ -41,6 +41,28 @@ export const out = <const P extends Kinds>(
     result.write(compute(...read(params, values, args), result));
   },
 });
+
+/** An out-variant with several results, which `compute` gives in order. */
+export const outs = <const P extends Kinds>(
+  params: P,
+  count: number,
+  compute: (...args: ContentsOf<P>) => readonly Tensor[],
+): Operator => {
+  const places = Array.from({ length: count }, (_, i) => params.length + i);
+  return {
+    params: [...params, ...places.map(() => cell)],
+    writes: places,
+    changes: [],
+    repeatsResult: "list",
+    inPlace: false,
+    run(values, args) {
+      const results = compute(...read(params, values, args));
+      places.forEach((at, i) => {
+        cell.read(values, args[at]!).write(results[i]!);
+      });
+    },
+  };
+};
 
 /** An out-variant that works element by element. */
 export const elementwise = <const P extends Kinds>(

@@ -94,7 +94,6 @@ export const elementwiseOperators: Operators = {
   "aten::div.Scalar_out": elementwise([tensor, scalar], (a, b) => quotient(a, scalarLike(a, b))),
   "aten::maximum.out": binary("maximum"),
   "aten::minimum.out": binary("minimum"),
-  "aten::pow.Tensor_Tensor_out": binary("pow"),
   "aten::pow.Tensor_Scalar_out": elementwise([tensor, scalar], (a, b) => combine("pow", a, scalarLike(a, b))),
   "aten::logical_and.out": logical("and"),
   "aten::logical_or.out": logical("or"),

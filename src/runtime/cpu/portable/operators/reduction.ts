@@ -1,10 +1,10 @@
 import type { ReduceOp } from "../../../../ir/ops/signatures.ts";
 import { isFloat } from "../../../../tensor/dtype.ts";
-import { type Tensor, tensor as tensorOf } from "../../../../tensor/tensor.ts";
+import { scalarTensor, type Tensor, tensor as tensorOf } from "../../../../tensor/tensor.ts";
 import { elementwiseKernels } from "../../kernels/elementwise.ts";
 import { neuralKernels } from "../../kernels/neural.ts";
 import { reductionKernels } from "../../kernels/reduction.ts";
-import { type Operators, out } from "../operator.ts";
+import { type Operators, out, outs } from "../operator.ts";
 import { bool, int, ints, no, optional, tensor } from "../values.ts";
 import { axisOf, requireFloat } from "./checks.ts";
 
@@ -17,7 +17,10 @@ function reduced(op: ReduceOp, x: Tensor, axes: readonly number[], keepdims: boo
 }
 
 const extreme = (op: "reduce_max" | "reduce_min") =>
-  out([tensor, ints, bool], (x, axes, keepdims) => reduced(op, x, axes, keepdims));
+  out([tensor, ints, bool], (x, axes, keepdims) => {
+    if (x.data.length === 0) throw new RangeError("Of no elements none is the best.");
+    return reduced(op, x, axes, keepdims);
+  });
 
 /** In the type of the result, which an argument may name too. */
 const total = (op: "reduce_sum" | "reduce_mean") =>
@@ -34,10 +37,10 @@ function softmax(x: Tensor, axis: number): Tensor {
 }
 
 /** Without an axis, of all elements in order. */
-function argmax(x: Tensor, axis: number | null, keepdims: boolean): Tensor {
+function bestIndex(op: "argmax" | "argmin", x: Tensor, axis: number | null, keepdims: boolean): Tensor {
   const flat = tensorOf(x.dtype, [x.data.length], x.data);
   const [given, at] = axis === null ? [flat, 0] : [x, axisOf(axis, x.shape.length)];
-  const [indices] = reductionKernels.argmax({ x: given }, { axis: at, keepdims, last: false });
+  const [indices] = reductionKernels[op]({ x: given }, { axis: at, keepdims, last: false });
   return axis === null ? tensorOf("i64", keepdims ? x.shape.map(() => 1) : [], indices!.data) : indices!;
 }
 
@@ -46,7 +49,19 @@ export const reductionOperators: Operators = {
   "aten::amin.out": extreme("reduce_min"),
   "aten::mean.out": total("reduce_mean"),
   "aten::sum.IntList_out": total("reduce_sum"),
-  "aten::argmax.out": out([tensor, optional(int), bool], argmax),
+  "aten::prod.int_out": out([tensor, int, bool, optional(int)], (x, axis, keepdims, _type, { dtype }) =>
+    reduced("reduce_prod", elementwiseKernels.cast({ x }, { to: dtype })[0]!, [axis], keepdims),
+  ),
+  "aten::argmax.out": out([tensor, optional(int), bool], (x, axis, keepdims) =>
+    bestIndex("argmax", x, axis, keepdims),
+  ),
+  "aten::argmin.out": out([tensor, optional(int), bool], (x, axis, keepdims) =>
+    bestIndex("argmin", x, axis, keepdims),
+  ),
+  "aten::topk.values": outs([tensor, int, int, bool, bool], 2, (x, count, axis, largest) => {
+    const at = axisOf(axis, x.shape.length);
+    return reductionKernels.topk({ x, k: scalarTensor("i64", count) }, { axis: at, largest });
+  }),
   "aten::cumsum.out": out([tensor, int, optional(int)], (x, axis, _type, { dtype }) => {
     const cast = elementwiseKernels.cast({ x }, { to: dtype })[0]!;
     const attrs = { axis: axisOf(axis, x.shape.length), exclusive: false, reverse: false };
