@@ -6,6 +6,8 @@ import type { PortableTensor } from "./value.ts";
 export interface Decomposition {
   /** A sentence saying why this node cannot be; without it every node can. */
   refuse?(node: Node): string | undefined;
+  /** The symbol of a size of its results that no input tells: running it does. */
+  measures?(node: Node): string;
   /** @returns the tensors of the node's results */
   emit(e: Emitter, node: Node): readonly PortableTensor[];
 }

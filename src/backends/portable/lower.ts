@@ -26,8 +26,8 @@ const dtypes: ReadonlySet<DType> = new Set([
 
 /** Everything among a graph's nodes that cannot be lowered. */
 export function portableRefusals(graph: Graph, nodes = graph.nodes): readonly Refusal[] {
-  const counts = graph.nodes.filter(({ op }) => op === "nonzero").map(({ attrs }) => attrs.size as string);
-  const known = new Set([...sizeSources(graph).keys(), ...counts]);
+  const measured = graph.nodes.flatMap((node) => decompositions.get(node.op)?.measures?.(node) ?? []);
+  const known = new Set([...sizeSources(graph).keys(), ...measured]);
   return nodes.flatMap((node) => {
     const why = refusalOf(node, known);
     return why === undefined ? [] : [{ op: node.op, source: node.loc.source, why }];

@@ -56,9 +56,8 @@ export class NodeChecks {
 /** Whether a node takes what a value holds as sizes alone, so that there is no tensor of them. */
 const isSize = (node: Node, value: Value): boolean =>
   value.contents !== undefined &&
-  Object.entries(node.args).every(([name, arg]) => arg !== value || sizeArgs.has(name)) &&
+  Object.entries(node.args).every(([name, arg]) => arg !== value || node.def.sizes?.includes(name)) &&
   node.operands.includes(value);
-const sizeArgs: ReadonlySet<string> = new Set(["shape", "starts", "ends", "start_pos"]);
 
 const needsExtremes = (size: Dim): boolean =>
   isSymbolic(size) &&

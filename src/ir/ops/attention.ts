@@ -20,6 +20,7 @@ export const attentionOp: OpDef<NeuralOps["nn.sdpa"]> = {
     "A query that sees no key gives zeros.",
   ].join(" "),
   args: ["q", "k", "v", "mask?", "start_pos?"],
+  sizes: ["start_pos"],
   infer({ q, k, v, mask, start_pos }) {
     requireFloats({ q, k, v });
     requireRank(q, "q", ["B", "H", "S", "D"]);

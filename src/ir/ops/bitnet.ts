@@ -76,6 +76,7 @@ export const bitnetOps: OpTable<BitnetOps> = {
   "kv.update": {
     doc: "Writes new [B, H, S, D] to rows start_pos to start_pos + S - 1 of cache [B, H, C, D], in place.",
     args: ["cache", "new", "start_pos"],
+    sizes: ["start_pos"],
     mutates: "cache",
     infer({ cache, new: rows, start_pos }) {
       requireSameDType({ cache, new: rows });

@@ -82,6 +82,7 @@ export const movementOps: OpTable<MovementOps> = {
   reshape: {
     doc: "The elements of x, in row-major order, in another shape; one -1 in it stands for what is left, 0 for zero.",
     args: ["x", "shape"],
+    sizes: ["shape"],
     infer: ({ x, shape }) => [
       tensorType(x.type.dtype, reshapedShape(x.type.shape, knownContents(shape, "the shape"))),
     ],
@@ -92,6 +93,7 @@ export const movementOps: OpTable<MovementOps> = {
   expand: {
     doc: "x broadcast with a tensor of the given shape, as in NumPy: either may stretch the other's axes of size 1.",
     args: ["x", "shape"],
+    sizes: ["shape"],
     infer({ x, shape }) {
       const target = requireSizes(knownContents(shape, "the shape"), "the shape");
       return [tensorType(x.type.dtype, broadcastShapes(x.type.shape, target))];
@@ -135,6 +137,7 @@ export const movementOps: OpTable<MovementOps> = {
       "x[start:end:step] along each of `axes`, as in NumPy: negative bounds count from the end of the axis, those " +
       "beyond it stop at its edge, and a negative step goes backwards.",
     args: ["x", "starts", "ends"],
+    sizes: ["starts", "ends"],
     infer({ x, starts, ends }, { axes, steps }) {
       const at = normalizeAxes(axes, x.type.shape.length);
       const from = vectorOf(starts, "starts", at.length);
@@ -159,6 +162,7 @@ export const movementOps: OpTable<MovementOps> = {
       "x with elements added before and after each axis: `value` (0 when left out), or x's own as `numpy.pad` " +
       "reflects, repeats or wraps them. Negative pads crop.",
     args: ["x", "pads", "value?"],
+    sizes: ["pads"],
     infer({ x, pads, value }) {
       const rank = x.type.shape.length;
       const amounts = vectorOf(pads, "pads", 2 * rank);
@@ -179,6 +183,7 @@ export const movementOps: OpTable<MovementOps> = {
   tile: {
     doc: "x repeated repeats[i] times along each axis i.",
     args: ["x", "repeats"],
+    sizes: ["repeats"],
     infer({ x, repeats }) {
       const counts = requireSizes(vectorOf(repeats, "repeats", x.type.shape.length), "repeats");
       return [
@@ -197,6 +202,7 @@ export const movementOps: OpTable<MovementOps> = {
   range: {
     doc: "The vector start, start + delta, … as far as it stays before limit; the three are scalars of one dtype.",
     args: ["start", "limit", "delta"],
+    sizes: ["start", "limit", "delta"],
     infer({ start, limit, delta }) {
       requireSameDType({ start, limit, delta });
       const length = rangeLength(
@@ -220,6 +226,7 @@ export const movementOps: OpTable<MovementOps> = {
       "x with zeros below (`upper`) or above diagonal k of its last two axes; k is 0 when left out, and a positive " +
       "one is above the main diagonal.",
     args: ["x", "k?"],
+    sizes: ["k"],
     infer({ x }) {
       if (x.type.shape.length < 2) throw new InferenceError("x must have two axes at least");
       return [x.type];

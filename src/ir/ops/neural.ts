@@ -130,6 +130,7 @@ export const neuralOps: OpTable<NeuralOps> = {
       "Pairs are (i, i + R/2), or (2i, 2i + 1) when interleaved: (x0, x1) → (x0·cos - x1·sin, x1·cos + x0·sin).",
     ].join(" "),
     args: ["x", "cos", "sin", "start_pos?"],
+    sizes: ["start_pos"],
     infer({ x, cos, sin, start_pos }) {
       requireFloats({ x, cos, sin });
       requireRank(x, "x", ["B", "H", "S", "D"]);

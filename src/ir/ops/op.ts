@@ -64,6 +64,11 @@ export interface OpDef<S extends OpSignature = OpSignature> {
   readonly rowwise?: keyof Args<S["args"], unknown> & string;
   /** The arguments that are weights when they are constants. */
   readonly weights?: { readonly [K in keyof Args<S["args"], unknown>]?: WeightKind };
+  /**
+   * The arguments that say how to compute rather than what with: sizes, positions, counts. A backend takes their
+   * `contents` and needs no tensor of them.
+   */
+  readonly sizes?: readonly (keyof Args<S["args"], unknown> & string)[];
   /** Result types. @throws InferenceError with a sentence when the arguments do not fit. */
   infer(args: Args<S["args"], ArgInfo>, attrs: S["attrs"]): readonly TensorType[];
   /** Elements of the first result, where the arguments' are known. */

@@ -115,6 +115,7 @@ export const reductionOps: OpTable<ReductionOps> = {
       "The k largest or smallest elements along `axis`, best first, and their indices (i64); of equal elements the " +
       "one with the lower index comes first, and NaN counts as the largest number.",
     args: ["x", "k"],
+    sizes: ["k"],
     infer({ x, k }, { axis }) {
       requireNumber(x);
       const at = normalizeAxis(axis, x.type.shape.length);

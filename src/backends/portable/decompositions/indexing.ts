@@ -54,6 +54,7 @@ function gatherBlocks(e: Emitter, node: Node): PortableTensor {
   return e.view(blocks, node.results[0]!.type.shape);
 }
 
+const countOf = ({ attrs }: Node): string => attrs.size as string;
 /** The kernel gives a row for each element, [size, rank]; how many there are says a size of the graph. */
 function nonzero(e: Emitter, node: Node): PortableTensor {
   const { dtype, shape } = node.results[0]!.type;
@@ -62,7 +63,7 @@ function nonzero(e: Emitter, node: Node): PortableTensor {
     { self: e.tensor(node.arg("x")) },
     { dtype, shape: shape.toReversed() },
   );
-  e.measure(node.attrs.size as string, found, 0);
+  e.measure(countOf(node), found, 0);
   return e.permute(found, [1, 0]);
 }
 
@@ -70,5 +71,5 @@ export const indexing = {
   gather: one(gather),
   gather_elements: one(gatherElements),
   gather_nd: one(gatherBlocks, refuseEmptyTuples),
-  nonzero: one(nonzero),
+  nonzero: { ...one(nonzero), measures: countOf },
 } satisfies Record<string, Decomposition>;

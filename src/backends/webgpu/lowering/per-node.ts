@@ -24,20 +24,10 @@ export const perNode = (
   },
 });
 
-/** Arguments that say what to do, and are known when a program is compiled. */
-const shapeArguments: ReadonlySet<string> = new Set([
-  "shape",
-  "starts",
-  "ends",
-  "k",
-  "start",
-  "limit",
-  "delta",
-]);
-
-export const dataOf = ({ args }: Node): readonly Value[] =>
+/** What a node computes with, without what only says how. */
+export const dataOf = ({ args, def }: Node): readonly Value[] =>
   Object.entries(args).flatMap(([name, arg]) =>
-    arg === undefined || shapeArguments.has(name) ? [] : isList(arg) ? arg : [arg],
+    arg === undefined || def.sizes?.includes(name) ? [] : isList(arg) ? arg : [arg],
   );
 
 function refusalOfOperands(node: Node): string | undefined {
