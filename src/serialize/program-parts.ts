@@ -1,14 +1,15 @@
+import { alignUp } from "../tensor/align.ts";
 import { sha256Of } from "./blob.ts";
 import { type ConstantRange, RangeHasher } from "./constant-ranges.ts";
 import { insertHeader } from "./header.ts";
 import type { ProgramTables } from "./program.ts";
 import { encodeProgram } from "./program-encoder.ts";
 import {
-  align,
   bytesBlob,
   type NamedBlob,
   type PlacedBlob,
   SegmentWriter,
+  segmentAlignment,
   type WrittenSegment,
 } from "./segment-writer.ts";
 import type { Sink } from "./sink.ts";
@@ -51,7 +52,7 @@ export interface WrittenProgram {
  */
 export async function writeParts(parts: ProgramParts, sink: Sink): Promise<WrittenProgram> {
   const longest = encodeProgram(parts.tables(nothingShared(parts), noHash));
-  const base = align(insertHeader(longest, 0, 0).length);
+  const base = alignUp(insertHeader(longest, 0, 0).length, segmentAlignment);
   const writer = new SegmentWriter(sink, base);
   const data = await writeData(parts, writer);
   const delegates: PlacedBlob[] = [];

@@ -1,3 +1,4 @@
+import { alignUp } from "../tensor/align.ts";
 import { hasher } from "../tensor/sha256.ts";
 import { type BlobEntry, chunkSize, sha256Of } from "./blob.ts";
 import type { Sink } from "./sink.ts";
@@ -19,8 +20,7 @@ export const bytesBlob = (key: string, bytes: Uint8Array): NamedBlob => ({
 });
 
 /** Of segments: ExecuTorch's default, and enough for every element type. */
-const segmentAlignment = 128;
-export const align = (offset: number): number => Math.ceil(offset / segmentAlignment) * segmentAlignment;
+export const segmentAlignment = 128;
 
 export interface WrittenSegment {
   /** Relative to the first segment. */
@@ -98,7 +98,7 @@ export class SegmentWriter {
 
   /** Fills up to the next segment, over what may be left of a dropped one. */
   async #pad(): Promise<number> {
-    const offset = align(this.#end);
+    const offset = alignUp(this.#end, segmentAlignment);
     if (offset > this.#end)
       await this.#sink.write(this.#base + this.#end, new Uint8Array(offset - this.#end));
     return offset;

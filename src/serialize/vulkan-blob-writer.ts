@@ -1,10 +1,10 @@
+import { alignUp } from "../tensor/align.ts";
 import { headerMagic, headerSize } from "./vulkan-blob.ts";
 import { encodeVulkanGraph } from "./vulkan-encoder.ts";
 import type { VulkanGraph } from "./vulkan-graph.ts";
 
 /** Of the graph and of what follows it. */
 const alignment = 16;
-const align = (offset: number): number => Math.ceil(offset / alignment) * alignment;
 
 /**
  * The blob of a Vulkan delegate: its header (see `VulkanHeader`), then the graph. It holds no bytes of constants.
@@ -14,8 +14,8 @@ export function writeVulkanBlob(graph: VulkanGraph): Uint8Array<ArrayBuffer> {
   if (graph.constants.some((constant) => !("key" in constant)))
     throw new Error("a constant of the graph is no named data");
   const flatbuffer = encodeVulkanGraph(graph);
-  const start = align(headerSize);
-  const end = align(start + flatbuffer.length);
+  const start = alignUp(headerSize, alignment);
+  const end = alignUp(start + flatbuffer.length, alignment);
   const blob = new Uint8Array(end);
   const view = new DataView(blob.buffer);
   blob.set(new TextEncoder().encode(headerMagic), 4);

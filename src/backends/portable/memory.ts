@@ -1,10 +1,11 @@
+import { alignUp } from "../../tensor/align.ts";
 import { maxOf } from "../../tensor/dim.ts";
 import { byteLength, elementCount } from "../../tensor/tensor.ts";
+import { Lifetimes, placeBySize } from "../arena.ts";
 import type { ArgTypes, ComputedInt, PortableGraph, PortableTensor } from "./value.ts";
 
 /** Of every tensor in a planned buffer, as ExecuTorch's own planner has it. */
-const alignment = 16;
-export const align = (offset: number): number => Math.ceil(offset / alignment) * alignment;
+export const tensorAlignment = 16;
 
 /** Planned buffers are numbered from 1. */
 const arenaBuffer = 1;
@@ -14,13 +15,6 @@ export interface MemoryPlan {
   /** Entry 0 is reserved. */
   readonly bufferSizes: readonly number[];
   place(tensor: PortableTensor): { readonly memory: number; readonly offset: number } | undefined;
-}
-
-interface Lifetime {
-  readonly tensor: PortableTensor;
-  /** Calls in which it is used; -1 is before the first. */
-  readonly first: number;
-  last: number;
 }
 
 /** Bytes at the largest size. */
@@ -34,9 +28,9 @@ export function planMemory(graph: PortableGraph): MemoryPlan {
   for (const state of graph.states) {
     if (state.storage.kind !== "state") throw new Error("a state is in memory of its own");
     states.set(state.storage.state, stateBytes);
-    stateBytes += align(bytesOf(state));
+    stateBytes += alignUp(bytesOf(state), tensorAlignment);
   }
-  const { offsets, size } = planArena(graph);
+  const { offsets, size } = placeBySize(lifetimesOf(graph).pieces, tensorAlignment);
   return {
     bufferSizes: [0, size, ...(stateBytes > 0 ? [stateBytes] : [])],
     place({ id, storage }) {
@@ -47,41 +41,11 @@ export function planMemory(graph: PortableGraph): MemoryPlan {
   };
 }
 
-/** The largest first, each at the lowest offset where nothing is that lives at the same time. */
-function planArena(graph: PortableGraph): {
-  readonly offsets: ReadonlyMap<number, number>;
-  readonly size: number;
-} {
-  const offsets = new Map<number, number>();
-  const placed: { readonly lifetime: Lifetime; readonly from: number; readonly to: number }[] = [];
-  let size = 0;
-  const lifetimes = lifetimesOf(graph);
-  const bySize = [...lifetimes].sort((a, b) => bytesOf(b.tensor) - bytesOf(a.tensor) || a.first - b.first);
-  for (const lifetime of bySize) {
-    const bytes = align(bytesOf(lifetime.tensor));
-    const neighbours = placed
-      .filter(({ lifetime: { first, last } }) => first <= lifetime.last && lifetime.first <= last)
-      .sort((a, b) => a.from - b.from);
-    let from = 0;
-    for (const neighbour of neighbours) {
-      if (neighbour.from - from >= bytes) break;
-      from = Math.max(from, neighbour.to);
-    }
-    offsets.set(lifetime.tensor.id, from);
-    placed.push({ lifetime, from, to: from + bytes });
-    size = Math.max(size, from + bytes);
-  }
-  return { offsets, size };
-}
-
-/** Inputs are there before the first call, and outputs after the last. */
-function lifetimesOf({ inputs, outputs, calls }: PortableGraph): Iterable<Lifetime> {
-  const lifetimes = new Map<number, Lifetime>();
+/** By the ids of tensors. Inputs are there before the first call, and outputs after the last. */
+function lifetimesOf({ inputs, outputs, calls }: PortableGraph): Lifetimes<number> {
+  const lifetimes = new Lifetimes<number>();
   const use = (tensor: PortableTensor, at: number): void => {
-    if (tensor.storage.kind !== "arena") return;
-    const known = lifetimes.get(tensor.id);
-    if (known === undefined) lifetimes.set(tensor.id, { tensor, first: at, last: at });
-    else known.last = at;
+    if (tensor.storage.kind === "arena") lifetimes.use(tensor.id, bytesOf(tensor), at);
   };
   for (const input of inputs) use(input, -1);
   calls.forEach((call, at) => {
@@ -89,7 +53,7 @@ function lifetimesOf({ inputs, outputs, calls }: PortableGraph): Iterable<Lifeti
     for (const tensor of used.flatMap(tensorsOf)) use(tensor, at);
   });
   for (const output of outputs) use(output, calls.length);
-  return lifetimes.values();
+  return lifetimes;
 }
 
 function tensorsOf(arg: ArgTypes[keyof ArgTypes] | ComputedInt): readonly PortableTensor[] {

@@ -2,9 +2,10 @@ import type { WeightRef } from "../../ir/weights.ts";
 import { rowSize } from "../../ir/weights.ts";
 import { containersOf, tensorValue } from "../../serialize/methods.ts";
 import type { ProgramInstruction, ProgramMethod, ProgramValue } from "../../serialize/program.ts";
+import { alignUp } from "../../tensor/align.ts";
 import { byteLength } from "../../tensor/tensor.ts";
 import { inPlaceOps, intOps, manyTensorOps, schemas } from "./aten.ts";
-import { align, type MemoryPlan, planMemory } from "./memory.ts";
+import { type MemoryPlan, planMemory, tensorAlignment } from "./memory.ts";
 import type { Int, PortableCall, PortableGraph, PortableTensor } from "./value.ts";
 
 /** A constant in the order of a program's constant segment. */
@@ -177,7 +178,7 @@ class Values {
     );
     this.#offsets.set(weight.id, offset);
     this.constants.push({ weight, offset, size });
-    this.#constantBytes = align(offset + size);
+    this.#constantBytes = alignUp(offset + size, tensorAlignment);
     return offset;
   }
 }

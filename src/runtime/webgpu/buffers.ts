@@ -1,3 +1,4 @@
+import { alignUp } from "../../tensor/align.ts";
 import type { BufferRange, Plan, PlanBuffer, PlanVariant } from "./plan.ts";
 
 // Bits of GPUBufferUsage and of GPUMapMode, which the specification fixes; Node has no globals for them.
@@ -34,7 +35,7 @@ export class PlanBuffers {
 
   constructor(device: GPUDevice, plan: Plan, variant: PlanVariant) {
     const create = (label: string, size: number, usage: number): GPUBuffer =>
-      device.createBuffer({ label, size: Math.max(symbolsBytes, roundUp(size, wordBytes)), usage });
+      device.createBuffer({ label, size: Math.max(symbolsBytes, alignUp(size, wordBytes)), usage });
     this.#plan = plan;
     this.#arena = create("arena", variant.arenaSize, storage);
     this.symbols = create("symbols", symbolsBytes, uniform | storage | copyDst);
@@ -106,7 +107,7 @@ export class Readback {
   copy(encoder: GPUCommandEncoder, ranges: readonly ReadRange[]): Reader {
     const total = ranges.reduce((sum, { size }) => sum + size, 0);
     const step = total < largeStaging ? 2 ** Math.ceil(Math.log2(Math.max(256, total))) : largeStaging;
-    const staging = this.#take(roundUp(total, step) || step);
+    const staging = this.#take(alignUp(total, step) || step);
     let at = 0;
     for (const { buffer, offset, size } of ranges) {
       if (size > 0) encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
@@ -138,5 +139,3 @@ export class Readback {
 /** A buffer for the results of queries. */
 export const queryBuffer = (device: GPUDevice, size: number): GPUBuffer =>
   device.createBuffer({ label: "queries", size, usage: queryResolve | copySrc });
-
-export const roundUp = (size: number, multiple: number): number => Math.ceil(size / multiple) * multiple;

@@ -1,9 +1,10 @@
 import * as diagnostics from "../../diagnostics.ts";
 import { BitnetcError } from "../../errors.ts";
+import { alignUp } from "../../tensor/align.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { ProgramGraph } from "../graph.ts";
 import type { Sizes } from "../sizes.ts";
-import { PlanBuffers, Readback, type ReadRange, roundUp } from "./buffers.ts";
+import { PlanBuffers, Readback, type ReadRange } from "./buffers.ts";
 import { Calls } from "./calls.ts";
 import type { ChosenDevice } from "./device.ts";
 import { toDevice } from "./elements.ts";
@@ -89,7 +90,7 @@ export class Engine {
   write(buffer: GPUBuffer, offset: number, bytes: Uint8Array<ArrayBuffer>): void {
     let whole = bytes;
     if (bytes.length % 4 !== 0) {
-      whole = new Uint8Array(roundUp(bytes.length, 4));
+      whole = new Uint8Array(alignUp(bytes.length, 4));
       whole.set(bytes);
     }
     this.device.queue.writeBuffer(buffer, offset, whole);

@@ -1,10 +1,11 @@
+import { alignUp } from "../../tensor/align.ts";
 import { type Dim, evaluateDim } from "../../tensor/dim.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { elementCount, type Tensor, tensor } from "../../tensor/tensor.ts";
 import type { DeviceSampling, Executor } from "../executor.ts";
 import type { ProgramGraph } from "../graph.ts";
 import { evaluateSizes, type Sizes } from "../sizes.ts";
-import { type ReadRange, roundUp } from "./buffers.ts";
+import type { ReadRange } from "./buffers.ts";
 import type { ChosenDevice } from "./device.ts";
 import { deviceBytes, fromDevice, toDevice } from "./elements.ts";
 import { Engine } from "./engine.ts";
@@ -86,7 +87,7 @@ class PlanExecutor implements WebGpuExecutor {
     const results = this.#results.filter(({ name }) => wanted?.includes(name) ?? true);
     const shapes = results.map(({ shape }) => evaluateSizes(shape, symbols));
     const ranges = results.flatMap(({ buffer, dtype }, i): readonly ReadRange[] => {
-      const size = roundUp(deviceBytes(dtype, elementCount(shapes[i]!)), 4);
+      const size = alignUp(deviceBytes(dtype, elementCount(shapes[i]!)), 4);
       return buffer === undefined ? [] : [{ buffer, offset: 0, size }];
     });
     return this.#engine.submit(
@@ -190,7 +191,7 @@ function outputsOf(
     }
     const count = elementCount(shape);
     outputs[name] = { dtype, shape, data: fromDevice(dtype, bytes.subarray(at), count) };
-    at += roundUp(deviceBytes(dtype, count), 4);
+    at += alignUp(deviceBytes(dtype, count), 4);
   });
   return outputs;
 }

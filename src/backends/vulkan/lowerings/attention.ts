@@ -1,4 +1,5 @@
 import type { Node } from "../../../ir/graph.ts";
+import { alignUp } from "../../../tensor/align.ts";
 import { type Dim, isSymbolic, maxOf, sameDim } from "../../../tensor/dim.ts";
 import type { CachedAttention } from "../../cached-attention.ts";
 import { startOf } from "../../sizes.ts";
@@ -72,8 +73,7 @@ export function refuseCached({ attention, caches }: CachedAttention, bounded: (s
 function refuseSizes(node: Node, capacity: number, bounded: (size: Dim) => Dim): string | undefined {
   const [, heads, length, width] = node.arg("q").type.shape as readonly [Dim, number, Dim, number];
   if (width % 4 !== 0) return `sdpa_with_kv_cache reads heads by fours, and they have ${width} elements`;
-  const byFours = (size: number) => Math.ceil(size / 4) * 4;
-  const scores = heads * byFours(maxOf(bounded(length))) * byFours(capacity);
+  const scores = heads * alignUp(maxOf(bounded(length)), 4) * alignUp(capacity, 4);
   return scores >= mostBufferElements
     ? `the scores of ${heads} heads, ${maxOf(bounded(length))} tokens and ${capacity} positions are more than the ${mostBufferElements} elements that a buffer of ExecuTorch's has`
     : undefined;

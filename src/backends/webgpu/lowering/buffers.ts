@@ -1,5 +1,6 @@
 import type { Value } from "../../../ir/graph.ts";
 import type { PlanBuffer, WeightLayout, WeightPart } from "../../../runtime/webgpu/plan.ts";
+import { alignUp } from "../../../tensor/align.ts";
 import { bitsPerElement, isTernaryBlock } from "../../../tensor/dtype.ts";
 import { blocksOf, blockWeights } from "../kernels/ternary.ts";
 
@@ -27,8 +28,6 @@ export const wholeOf = (memory: Memory): Slice => ({ memory, offset: 0, size: by
 
 /** Where bindings may begin, in bytes: WebGPU's default `minStorageBufferOffsetAlignment`. */
 export const bindingAlignment = 256;
-export const alignUp = (size: number, alignment = bindingAlignment): number =>
-  Math.ceil(size / alignment) * alignment;
 
 /** Constants up to this size share a buffer, so that a model does not need hundreds of small ones. */
 const smallConstant = 1 << 16;
@@ -87,7 +86,7 @@ export class ConstantPool {
   }
 
   #addSmall(parts: readonly WeightPart[], size: number): Slice {
-    const offset = alignUp(this.#small.size);
+    const offset = alignUp(this.#small.size, bindingAlignment);
     this.#small.parts.push(...parts.map((part) => ({ ...part, offset: offset + part.offset })));
     this.#small.size = offset + size;
     return { memory: this.#small, offset, size };

@@ -1,11 +1,11 @@
 import type { Node, Value } from "../../../ir/graph.ts";
 import type { StepClass } from "../../../runtime/webgpu/plan.ts";
+import { alignUp } from "../../../tensor/align.ts";
 import { type Dim, maxOf, productOf } from "../../../tensor/dim.ts";
 import type { Kernel, KernelCode } from "../kernel.ts";
 import { copyRows } from "../kernels/copy-rows/kernel.ts";
 import type { Target } from "../target.ts";
 import {
-  alignUp,
   type ConstantPool,
   type ConstantRows,
   constantRows,

@@ -1,6 +1,7 @@
 import type { Graph, Value } from "../../../ir/graph.ts";
+import { alignUp } from "../../../tensor/align.ts";
 import { type Dim, maxOf, substituteDim } from "../../../tensor/dim.ts";
-import { alignUp, type ConstantPool, type Memory } from "./buffers.ts";
+import type { ConstantPool, Memory } from "./buffers.ts";
 import type { SharedMemory } from "./emitter.ts";
 
 /**
