@@ -9,6 +9,8 @@ export interface TensorType {
 
 export const tensorType = (dtype: DType, shape: readonly Dim[]): TensorType => ({ dtype, shape });
 
+export const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
+
 /** `f32[1, seq, 256]` */
 export const formatType = (type: TensorType): string => `${type.dtype}[${type.shape.map(dimKey).join(", ")}]`;
 

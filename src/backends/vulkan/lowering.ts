@@ -1,4 +1,5 @@
 import type { Node } from "../../ir/graph.ts";
+import { f32 } from "../../ir/type.ts";
 import type { Emitter } from "./emitter.ts";
 import type { VulkanTensor } from "./value.ts";
 
@@ -26,6 +27,9 @@ export const heavy = (...lowering: Parameters<typeof one>): VulkanLowering => ({
   ...one(...lowering),
   isHeavy: true,
 });
+
+/** The type of a node's first result: tensors that a delegate computes are f32. */
+export const resultType = (node: Node) => f32(node.results[0]!.type.shape);
 
 /** That arguments, where they are given, are constants. */
 export const needsConstants =

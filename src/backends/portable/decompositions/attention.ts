@@ -1,5 +1,5 @@
 import type { Node } from "../../../ir/graph.ts";
-import { isStatic } from "../../../ir/type.ts";
+import { f32, isStatic } from "../../../ir/type.ts";
 import { memoryWeight } from "../../../ir/weights.ts";
 import {
   addDims,
@@ -18,8 +18,6 @@ import type { Emitter } from "../emitter.ts";
 import { positions, sequence } from "../positions.ts";
 import type { PortableTensor } from "../value.ts";
 import { refuseF64, rounded, wide } from "./widening.ts";
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /**
  * scores = q · kᵀ as (k · qᵀ)ᵀ, whose inner loop reads keys as they lie in the cache. The queries of the heads that

@@ -1,4 +1,5 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import type { WeightRef } from "../../../ir/weights.ts";
 import { type Dim, productOf, sameDim } from "../../../tensor/dim.ts";
 import { longestExactSum, reciprocalWeight } from "../../exact-sums.ts";
@@ -17,8 +18,6 @@ import { refuseF64, rounded, wide } from "./widening.ts";
 const widenedElements = 2 ** 25;
 /** Pieces of a weight begin where 16 divides their offset, whatever their row. */
 const rowStep = 16;
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /** x [..., K] as [M, K]. Projections of one input share it. */
 function asMatrix(e: Emitter, x: PortableTensor): PortableTensor {

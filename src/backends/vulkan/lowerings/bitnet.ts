@@ -1,6 +1,6 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import { transposeWeight, type WeightRef } from "../../../ir/weights.ts";
-import type { Dim } from "../../../tensor/dim.ts";
 import { longestExactSum, reciprocalWeight } from "../../exact-sums.ts";
 import { firstOf } from "../../refusal.ts";
 import { dataOf, refuseLarge, shapeOf } from "../constants.ts";
@@ -9,8 +9,6 @@ import { heavy, needsConstants, type VulkanLowering } from "../lowering.ts";
 import type { VulkanTensor } from "../value.ts";
 import { filledWeight, packNibbles } from "../weights.ts";
 import { asMatrix, finish } from "./linear.ts";
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /** s = 127 / max(max|x|, 1e-5), codes = round(x · s): |x · s| is at most 127 and a rounding error, nothing to clamp. */
 const quantize = (e: Emitter, x: VulkanTensor): { codes: VulkanTensor; scales: VulkanTensor } =>

@@ -1,35 +1,34 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import type { OpsWith } from "../../ops-with.ts";
 import type { Emitter } from "../emitter.ts";
-import { one, type VulkanLowering } from "../lowering.ts";
+import { one, resultType, type VulkanLowering } from "../lowering.ts";
 import type { tensorOps } from "../operators.ts";
 import type { Operand, VulkanTensor } from "../value.ts";
 
 type UnaryOp = OpsWith<typeof tensorOps, { readonly self: "tensor" }>;
 type BinaryOp = OpsWith<typeof tensorOps, { readonly self: "operand"; readonly other: "operand" }>;
 
-const f32 = (node: Node) => ({ dtype: "f32", shape: node.results[0]!.type.shape }) as const;
-const like = ({ shape }: VulkanTensor) => ({ dtype: "f32", shape }) as const;
-
 const unary = (op: UnaryOp): VulkanLowering =>
-  one((e, node) => e.op(op, { self: e.tensor(node.arg("x")) }, f32(node)));
+  one((e, node) => e.op(op, { self: e.tensor(node.arg("x")) }, resultType(node)));
 
 const operands = (e: Emitter, node: Node) => ({
   self: e.operand(node.arg("a")),
   other: e.operand(node.arg("b")),
 });
 
-const binary = (op: BinaryOp): VulkanLowering => one((e, node) => e.op(op, operands(e, node), f32(node)));
+const binary = (op: BinaryOp): VulkanLowering =>
+  one((e, node) => e.op(op, operands(e, node), resultType(node)));
 
 const sum = (op: "aten.add.Tensor" | "aten.sub.Tensor"): VulkanLowering =>
-  one((e, node) => e.op(op, { ...operands(e, node), alpha: 1 }, f32(node)));
+  one((e, node) => e.op(op, { ...operands(e, node), alpha: 1 }, resultType(node)));
 
 /** The quotient by 1, rounded down: there is no op that rounds and nothing else. */
 const floor = (e: Emitter, self: Operand, node: Node): VulkanTensor =>
-  e.op("aten.div.Tensor_mode", { self, other: e.number(1), rounding_mode: "floor" }, f32(node));
+  e.op("aten.div.Tensor_mode", { self, other: e.number(1), rounding_mode: "floor" }, resultType(node));
 
 const negate = (e: Emitter, x: Operand, node: Node): VulkanTensor =>
-  e.op("aten.mul.Tensor", { self: x, other: e.number(-1) }, f32(node));
+  e.op("aten.mul.Tensor", { self: x, other: e.number(-1) }, resultType(node));
 
 /** The only element of a constant that is in the graph. */
 function numberOf(node: Node, name: string): number | undefined {
@@ -51,7 +50,7 @@ export const elementwise = {
   sqrt: unary("aten.sqrt.default"),
   tanh: unary("aten.tanh.default"),
   reciprocal: one((e, node) =>
-    e.op("aten.div.Tensor", { self: e.number(1), other: e.tensor(node.arg("x")) }, f32(node)),
+    e.op("aten.div.Tensor", { self: e.number(1), other: e.tensor(node.arg("x")) }, resultType(node)),
   ),
 
   add: sum("aten.add.Tensor"),
@@ -64,13 +63,9 @@ export const elementwise = {
   maximum: one((e, node) => {
     const [a, b] = [node.arg("a"), node.arg("b")].map((value) => {
       const { shape } = value.def.kind === "const" ? e.constant(value.def.data).weight : e.tensor(value);
-      return e.op(
-        "aten.mul.Tensor",
-        { self: e.operand(value), other: e.number(-1) },
-        { dtype: "f32", shape },
-      );
+      return e.op("aten.mul.Tensor", { self: e.operand(value), other: e.number(-1) }, f32(shape));
     });
-    return negate(e, e.op("aten.minimum.default", { self: a!, other: b! }, f32(node)), node);
+    return negate(e, e.op("aten.minimum.default", { self: a!, other: b! }, resultType(node)), node);
   }),
   pow: one(
     (e, node) => {
@@ -79,24 +74,25 @@ export const elementwise = {
       // A product is exact, and the op goes by way of logarithms.
       const power =
         exponent === 2
-          ? e.op("aten.mul.Tensor", { self, other: self }, like(self))
-          : e.op("aten.pow.Tensor_Scalar", { self, exponent }, like(self));
+          ? e.op("aten.mul.Tensor", { self, other: self }, f32(self.shape))
+          : e.op("aten.pow.Tensor_Scalar", { self, exponent }, f32(self.shape));
       return e.view(power, node.results[0]!.type.shape);
     },
     (node) => (numberOf(node, "b") === undefined ? "the exponent must be one number" : undefined),
   ),
 
   "nn.relu2": one((e, node) => {
-    const self = e.op("aten.relu.default", { self: e.tensor(node.arg("x")) }, f32(node));
-    return e.op("aten.mul.Tensor", { self, other: self }, f32(node));
+    const self = e.op("aten.relu.default", { self: e.tensor(node.arg("x")) }, resultType(node));
+    return e.op("aten.mul.Tensor", { self, other: self }, resultType(node));
   }),
   "nn.silu": one((e, node) => {
     const self = e.tensor(node.arg("x"));
-    const other = e.op("aten.sigmoid.default", { self }, like(self));
-    return e.op("aten.mul.Tensor", { self, other }, like(self));
+    const other = e.op("aten.sigmoid.default", { self }, f32(self.shape));
+    return e.op("aten.mul.Tensor", { self, other }, f32(self.shape));
   }),
   "nn.gelu": one(
-    (e, node) => e.op("aten.gelu.default", { self: e.tensor(node.arg("x")), approximate: "tanh" }, f32(node)),
+    (e, node) =>
+      e.op("aten.gelu.default", { self: e.tensor(node.arg("x")), approximate: "tanh" }, resultType(node)),
     (node) =>
       node.attrs.approximate === "tanh" ? undefined : "the GPU backends have its approximation by tanh alone",
   ),

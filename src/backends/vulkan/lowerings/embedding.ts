@@ -1,6 +1,7 @@
 import type { Node } from "../../../ir/graph.ts";
 import { type Q4Parts, q4Group } from "../../../ir/q4.ts";
-import { type Dim, isSymbolic } from "../../../tensor/dim.ts";
+import { f32 } from "../../../ir/type.ts";
+import { isSymbolic } from "../../../tensor/dim.ts";
 import { isFloat } from "../../../tensor/dtype.ts";
 import { elementCount } from "../../../tensor/tensor.ts";
 import { firstOf } from "../../refusal.ts";
@@ -9,8 +10,6 @@ import type { Emitter } from "../emitter.ts";
 import { needsConstants, one, type VulkanLowering } from "../lowering.ts";
 import type { VulkanTensor } from "../value.ts";
 import { packNibbles } from "../weights.ts";
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /** With the flag that says so, the codes are those that the head has. */
 function q4Embedding(e: Emitter, node: Node, { codes, scales }: Q4Parts): VulkanTensor {

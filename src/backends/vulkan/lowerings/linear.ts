@@ -1,5 +1,6 @@
 import type { Node } from "../../../ir/graph.ts";
 import { type Q4Parts, q4Group } from "../../../ir/q4.ts";
+import { f32 } from "../../../ir/type.ts";
 import { transposeWeight, type WeightRef } from "../../../ir/weights.ts";
 import { type Dim, isSymbolic, productOf } from "../../../tensor/dim.ts";
 import { firstOf } from "../../refusal.ts";
@@ -8,8 +9,6 @@ import type { Emitter } from "../emitter.ts";
 import { heavy, needsConstants, type VulkanLowering } from "../lowering.ts";
 import type { VulkanConstant, VulkanTensor } from "../value.ts";
 import { packNibbles } from "../weights.ts";
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /** x [..., K] as [1, M, K]: products take one matrix. Projections of one input share it. */
 export function asMatrix(e: Emitter, x: VulkanTensor): VulkanTensor {

@@ -1,4 +1,5 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import {
   addDims,
   type Dim,
@@ -11,10 +12,8 @@ import {
 } from "../../../tensor/dim.ts";
 import { swapAxes } from "../../cached-attention.ts";
 import type { Emitter } from "../emitter.ts";
-import { one, type VulkanLowering } from "../lowering.ts";
+import { one, resultType, type VulkanLowering } from "../lowering.ts";
 import type { Int, VulkanTensor } from "../value.ts";
-
-const f32 = (node: Node) => ({ dtype: "f32", shape: node.results[0]!.type.shape }) as const;
 
 /** Swapping heads and tokens moves nothing: it is left to who uses the result. */
 function transpose(e: Emitter, node: Node): void {
@@ -43,10 +42,7 @@ function slice(e: Emitter, node: Node): VulkanTensor {
       const size = node.arg("x").type.shape[dim]!;
       const [start, end] = [bound(size, starts[i]!), bound(size, ends[i]!)];
       const args = { self, dim, start, end, step: steps[i]! };
-      return e.op("aten.slice_copy.Tensor", args, {
-        dtype: "f32",
-        shape: self.shape.with(dim, shape[dim]!),
-      });
+      return e.op("aten.slice_copy.Tensor", args, f32(self.shape.with(dim, shape[dim]!)));
     },
     e.tensor(node.arg("x")),
   );
@@ -71,7 +67,7 @@ function expand(e: Emitter, node: Node): VulkanTensor {
   const self = e.tensor(node.arg("x"));
   if (isSameShape(node)) return self;
   const size = node.results[0]!.type.shape.map(maxOf);
-  return e.op("aten.expand_copy.default", { self, size, implicit: false }, f32(node));
+  return e.op("aten.expand_copy.default", { self, size, implicit: false }, resultType(node));
 }
 
 /** The backend for WebGPU takes no other sizes. */
@@ -87,6 +83,6 @@ export const movement = {
   slice: one(slice, refuseSlice),
   concat: one((e, node) => {
     const tensors = node.list("inputs").map((input) => e.tensor(input));
-    return e.op("aten.cat.default", { tensors, dim: node.attrs.axis as number }, f32(node));
+    return e.op("aten.cat.default", { tensors, dim: node.attrs.axis as number }, resultType(node));
   }),
 } satisfies Record<string, VulkanLowering>;

@@ -1,4 +1,5 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import { type Dim, dimKey, maxOf } from "../../../tensor/dim.ts";
 import { firstOf } from "../../refusal.ts";
 import { startOf } from "../../sizes.ts";
@@ -7,8 +8,6 @@ import type { Emitter } from "../emitter.ts";
 import { needsConstants, type VulkanLowering } from "../lowering.ts";
 import type { VulkanTensor } from "../value.ts";
 import { repeatHalves } from "../weights.ts";
-
-const f32 = (shape: readonly Dim[]) => ({ dtype: "f32", shape }) as const;
 
 /** A rotation that waits for another with the same angles: the op turns queries and keys at once. */
 interface Waiting {

@@ -1,36 +1,35 @@
 import type { Node } from "../../../ir/graph.ts";
+import { f32 } from "../../../ir/type.ts";
 import { dataOf } from "../constants.ts";
 import type { Emitter } from "../emitter.ts";
-import { needsConstants, one, type VulkanLowering } from "../lowering.ts";
+import { needsConstants, one, resultType, type VulkanLowering } from "../lowering.ts";
 import type { VulkanTensor } from "../value.ts";
-
-const f32 = (node: Node) => ({ dtype: "f32", shape: node.results[0]!.type.shape }) as const;
 
 function rmsNorm(e: Emitter, node: Node): VulkanTensor {
   const [input, weight] = [e.tensor(node.arg("x")), e.constant(dataOf(node, "scale"))];
-  return e.op("et_vk.rms_norm.default", { input, weight, eps: node.attrs.eps as number }, f32(node));
+  return e.op("et_vk.rms_norm.default", { input, weight, eps: node.attrs.eps as number }, resultType(node));
 }
 
 const mean = (e: Emitter, self: VulkanTensor): VulkanTensor =>
-  e.op(
-    "aten.mean.dim",
-    { self, dim: [-1], keepdim: 1, dtype: undefined },
-    { dtype: "f32", shape: self.shape.with(-1, 1) },
-  );
+  e.op("aten.mean.dim", { self, dim: [-1], keepdim: 1, dtype: undefined }, f32(self.shape.with(-1, 1)));
 
 /** Step by step: the op for it keeps the largest size in the backend for WebGPU. */
 function layerNorm(e: Emitter, node: Node): VulkanTensor {
   const x = e.tensor(node.arg("x"));
-  const centred = e.op("aten.sub.Tensor", { self: x, other: mean(e, x), alpha: 1 }, f32(node));
-  const square = e.op("aten.mul.Tensor", { self: centred, other: centred }, f32(node));
+  const centred = e.op("aten.sub.Tensor", { self: x, other: mean(e, x), alpha: 1 }, resultType(node));
+  const square = e.op("aten.mul.Tensor", { self: centred, other: centred }, resultType(node));
   const variance = mean(e, square);
   const sum = { self: variance, other: e.number(node.attrs.eps as number), alpha: 1 };
   const inverse = e.op("aten.rsqrt.default", { self: e.op("aten.add.Tensor", sum, variance) }, variance);
-  const normal = e.op("aten.mul.Tensor", { self: centred, other: inverse }, f32(node));
-  const scaled = e.op("aten.mul.Tensor", { self: normal, other: e.operand(node.arg("scale")) }, f32(node));
+  const normal = e.op("aten.mul.Tensor", { self: centred, other: inverse }, resultType(node));
+  const scaled = e.op(
+    "aten.mul.Tensor",
+    { self: normal, other: e.operand(node.arg("scale")) },
+    resultType(node),
+  );
   const bias = node.optional("bias");
   if (bias === undefined) return scaled;
-  return e.op("aten.add.Tensor", { self: scaled, other: e.operand(bias), alpha: 1 }, f32(node));
+  return e.op("aten.add.Tensor", { self: scaled, other: e.operand(bias), alpha: 1 }, resultType(node));
 }
 
 const overLast = (emit: (e: Emitter, node: Node) => VulkanTensor): VulkanLowering =>
@@ -45,13 +44,17 @@ const overLast = (emit: (e: Emitter, node: Node) => VulkanTensor): VulkanLowerin
 const extreme = (op: "aten.amax.default" | "aten.amin.default"): VulkanLowering =>
   overLast((e, node) => {
     const keepdim = node.attrs.keepdims === true;
-    return e.op(op, { self: e.tensor(node.arg("x")), dim: [-1], keepdim }, f32(node));
+    return e.op(op, { self: e.tensor(node.arg("x")), dim: [-1], keepdim }, resultType(node));
   });
 
 const sum = (op: "aten.mean.dim" | "aten.sum.dim_IntList"): VulkanLowering =>
   overLast((e, node) => {
     const keepdim = node.attrs.keepdims === true ? 1 : 0;
-    return e.op(op, { self: e.tensor(node.arg("x")), dim: [-1], keepdim, dtype: undefined }, f32(node));
+    return e.op(
+      op,
+      { self: e.tensor(node.arg("x")), dim: [-1], keepdim, dtype: undefined },
+      resultType(node),
+    );
   });
 
 /** What goes over the elements of each row. */
@@ -60,7 +63,7 @@ export const rows = {
   "nn.layer_norm": one(layerNorm),
   softmax: overLast((e, node) => {
     const args = { self: e.tensor(node.arg("x")), dim: -1, half_to_float: false };
-    return e.op("aten._softmax.default", args, f32(node));
+    return e.op("aten._softmax.default", args, resultType(node));
   }),
   reduce_max: extreme("aten.amax.default"),
   reduce_min: extreme("aten.amin.default"),

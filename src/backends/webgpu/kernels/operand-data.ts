@@ -1,5 +1,5 @@
 import { type Dim, evaluateDim } from "../../../tensor/dim.ts";
-import { isFloat } from "../../../tensor/dtype.ts";
+import { type DType, isFloat } from "../../../tensor/dtype.ts";
 import { elementCount, encodeElements, type Tensor, tensor } from "../../../tensor/tensor.ts";
 import { randomFloats, randomIntegers } from "../case-data.ts";
 import type { Elements } from "../kernel-case.ts";
@@ -18,6 +18,12 @@ export const symbols = { S: tokens } as const;
 
 export const sizesOf = (shape: readonly Dim[]): number[] =>
   shape.map((size) => evaluateDim(size, new Map(Object.entries(symbols))));
+
+export const operand = (dtype: DType, shape: readonly Dim[], constant = false): Operand => ({
+  dtype,
+  shape,
+  constant,
+});
 
 /** A random tensor for an operand: floats in (-range, range), integers likewise, or truths. */
 export function operandTensor(seed: number, { shape, dtype }: Operand, range = 4): Tensor {

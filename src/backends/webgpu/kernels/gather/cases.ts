@@ -1,11 +1,10 @@
 import { indexingKernels } from "../../../../runtime/cpu/kernels/indexing.ts";
-import { type Dim, symbol } from "../../../../tensor/dim.ts";
-import type { DType } from "../../../../tensor/dtype.ts";
+import { symbol } from "../../../../tensor/dim.ts";
 import { type Tensor, tensor } from "../../../../tensor/tensor.ts";
 import { defineCases, type KernelCase } from "../../kernel-case.ts";
-import type { Operand } from "../../operands.ts";
 import {
   isSoftware,
+  operand,
   operandElements,
   operandTensor,
   sizesOf,
@@ -16,11 +15,6 @@ import {
 import { type GatherParams, gather } from "./kernel.ts";
 
 const S = symbol("S", 64, 1);
-const operand = (dtype: DType, shape: readonly Dim[], constant = false): Operand => ({
-  dtype,
-  shape,
-  constant,
-});
 
 function caseOf(name: string, params: GatherParams, ids: readonly number[]): KernelCase<GatherParams> {
   const { x, indices, axis } = params;

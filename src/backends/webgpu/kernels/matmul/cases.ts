@@ -1,10 +1,10 @@
 import { matmul as reference } from "../../../../runtime/cpu/kernels/matmul.ts";
 import { type Dim, symbol } from "../../../../tensor/dim.ts";
-import type { DType } from "../../../../tensor/dtype.ts";
 import { defineCases, type KernelCase } from "../../kernel-case.ts";
 import type { Operand } from "../../operands.ts";
 import {
   isSoftware,
+  operand,
   operandElements,
   operandTensor,
   sizesOf,
@@ -15,11 +15,6 @@ import {
 import { type MatmulParams, matmul } from "./kernel.ts";
 
 const S = symbol("S", 64, 1);
-const operand = (dtype: DType, shape: readonly Dim[], constant = false): Operand => ({
-  dtype,
-  shape,
-  constant,
-});
 
 function caseOf(a: Operand, b: Operand, batch: readonly Dim[]): KernelCase<MatmulParams> {
   const result = () => {

@@ -1,11 +1,10 @@
 import { movementKernels as references } from "../../../../runtime/cpu/kernels/movement.ts";
 import { type Dim, subtractDims, symbol } from "../../../../tensor/dim.ts";
-import type { DType } from "../../../../tensor/dtype.ts";
 import { type Tensor, tensor } from "../../../../tensor/tensor.ts";
 import { defineCases, type KernelCase } from "../../kernel-case.ts";
-import type { Operand } from "../../operands.ts";
 import {
   isSoftware,
+  operand,
   operandElements,
   operandTensor,
   sizesOf,
@@ -17,11 +16,6 @@ import { type StridedCopyParams, stridedCopy } from "./kernel.ts";
 import { concatCopy, expandCopy, sliceCopy, tileCopy, transposeCopy } from "./layouts.ts";
 
 const S = symbol("S", 64, 2);
-const operand = (dtype: DType, shape: readonly Dim[], constant = false): Operand => ({
-  dtype,
-  shape,
-  constant,
-});
 const vector = (values: readonly number[]): Tensor => tensor("i64", [values.length], values);
 
 function caseOf(

@@ -8,7 +8,8 @@ import { requireFloat, requireSameType, scalarLike } from "./checks.ts";
 
 const cast = (x: Tensor, to: DType): Tensor => kernels.cast({ x }, { to })[0]!;
 
-function combine(op: ArithmeticOp, a: Tensor, b: Tensor): Tensor {
+/** @throws RangeError when a and b have different element types */
+export function combine(op: ArithmeticOp, a: Tensor, b: Tensor): Tensor {
   requireSameType(a, b);
   return kernels[op]({ a, b }, {})[0]!;
 }

@@ -1,18 +1,12 @@
-import type { Kernel, OpSignature } from "../../../../ir/ops/op.ts";
-import type { ArithmeticOp, ComparisonOp, UnaryOp } from "../../../../ir/ops/signatures.ts";
+import type { ArithmeticOp, UnaryOp } from "../../../../ir/ops/signatures.ts";
 import type { Tensor } from "../../../../tensor/tensor.ts";
 import { elementwiseKernels } from "../../kernels/elementwise.ts";
+import { apply, type Compare, comparisons } from "../../kernels/elementwise-by-name.ts";
 import { neuralKernels } from "../../kernels/neural.ts";
 import { elementwise, type Operator, type Operators } from "../operator.ts";
 import { denseFormat, optional, scalar, tensor, text } from "../values.ts";
+import { combine } from "./arithmetic.ts";
 import { filled, requireFloat, requireSameType, scalarLike } from "./checks.ts";
-
-const apply = (op: UnaryOp, x: Tensor): Tensor =>
-  (elementwiseKernels[op] as Kernel<OpSignature<"x">>)({ x }, {})[0]!;
-const combine = (op: ArithmeticOp | ComparisonOp, a: Tensor, b: Tensor): Tensor => {
-  requireSameType(a, b);
-  return (elementwiseKernels[op] as Kernel<OpSignature<"a" | "b">>)({ a, b }, {})[0]!;
-};
 
 const unary = (op: UnaryOp): Operator => elementwise([tensor], (x) => apply(op, x));
 const floating = (op: UnaryOp): Operator =>
@@ -34,16 +28,6 @@ const quotient = (a: Tensor, b: Tensor): Tensor => {
 const isTrue = (x: Tensor): Tensor => elementwiseKernels.cast({ x }, { to: "bool" })[0]!;
 const logical = (op: "and" | "or" | "xor"): Operator =>
   elementwise([tensor, tensor], (a, b) => combine(op, isTrue(a), isTrue(b)));
-
-type Compare = (a: Tensor, b: Tensor) => Tensor;
-const comparisons: Readonly<Record<string, Compare>> = {
-  eq: (a, b) => combine("equal", a, b),
-  ne: (a, b) => apply("not", combine("equal", a, b)),
-  lt: (a, b) => combine("less", a, b),
-  le: (a, b) => combine("less_equal", a, b),
-  gt: (a, b) => combine("greater", a, b),
-  ge: (a, b) => combine("greater_equal", a, b),
-};
 
 const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor => {
   requireSameType(a, b);
@@ -72,7 +56,10 @@ export const elementwiseOperators: Operators = {
   ...named(unaryOps, (name) => [[`aten::${name}.out`, unary(name as UnaryOp)]]),
   ...named(floatOps, (name) => [[`aten::${name}.out`, floating(name as UnaryOp)]]),
   ...named(Object.keys(comparisons), (name) => {
-    const compare = comparisons[name]!;
+    const compare: Compare = (a, b) => {
+      requireSameType(a, b);
+      return comparisons[name as keyof typeof comparisons](a, b);
+    };
     return [
       [`aten::${name}.Tensor_out`, elementwise([tensor, tensor], compare)],
       [`aten::${name}.Scalar_out`, elementwise([tensor, scalar], (a, b) => compare(a, scalarLike(a, b)))],

@@ -1,20 +1,15 @@
-import type { Kernel, OpSignature } from "../../../../ir/ops/op.ts";
-import type { ArithmeticOp, ComparisonOp, UnaryOp } from "../../../../ir/ops/signatures.ts";
+import type { UnaryOp } from "../../../../ir/ops/signatures.ts";
 import { type DType, isFloat } from "../../../../tensor/dtype.ts";
 import type { Tensor } from "../../../../tensor/tensor.ts";
 import { broadcastShapes } from "../../kernels/broadcast.ts";
 import { elementwiseKernels } from "../../kernels/elementwise.ts";
+import { apply, type Compare, combine, comparisons } from "../../kernels/elementwise-by-name.ts";
 import { map } from "../../kernels/map.ts";
 import { neuralKernels } from "../../kernels/neural.ts";
 import type { GraphTensor } from "../graph-tensor.ts";
 import { constant, ignored, number, operand, optional, tensor, text } from "../kinds.ts";
 import { type Faults, type Operator, type Operators, op } from "../operator.ts";
 import { anyDType, hasShape, numeric, sameFloats, sameType, scalarLike, shapeText } from "./checks.ts";
-
-const apply = (name: UnaryOp, x: Tensor): Tensor =>
-  (elementwiseKernels[name] as Kernel<OpSignature<"x">>)({ x }, {})[0]!;
-const combine = (name: ArithmeticOp | ComparisonOp, a: Tensor, b: Tensor): Tensor =>
-  (elementwiseKernels[name] as Kernel<OpSignature<"a" | "b">>)({ a, b }, {})[0]!;
 
 const unary = (name: UnaryOp): Operator =>
   op(
@@ -63,20 +58,11 @@ const powerOf = (x: number, y: number): number => {
   return x < 0 && Number.isInteger(y) && Math.abs(y) % 2 === 1 ? -power : power;
 };
 
-type Compare = (a: Tensor, b: Tensor) => Tensor;
 /** Floats are equal where they are nearly so. */
 const nearlyEqual: Compare = (a, b) =>
   a.dtype === "i32"
     ? combine("equal", a, b)
     : combine("less", apply("abs", combine("sub", a, b)), scalarLike(a, 1e-5));
-const comparisons: Readonly<Record<string, Compare>> = {
-  eq: (a, b) => combine("equal", a, b),
-  ne: (a, b) => apply("not", combine("equal", a, b)),
-  lt: (a, b) => combine("less", a, b),
-  le: (a, b) => combine("less_equal", a, b),
-  gt: (a, b) => combine("greater", a, b),
-  ge: (a, b) => combine("greater_equal", a, b),
-};
 
 const givesTruth = (out: GraphTensor): string | false =>
   out.dtype !== "bool" && `a result of ${out.dtype} in place of bool`;
